@@ -1,0 +1,25 @@
+//! The rules of nachfass, without any input or output.
+//!
+//! Everything here is a pure function or a plain value: what an event of a provider means ([`event`], [`smtp`]), whose
+//! mail it belongs to ([`email`]), what all events known about a recipient add up to ([`facts`], [`status`],
+//! [`clicks`]), how an address is doing ([`health`]) and what a campaign's figures are ([`contribution`]).
+//! The crates around this one bring the facts and store the results.
+
+pub mod clicks;
+pub mod clock;
+pub mod contribution;
+pub mod email;
+pub mod event;
+pub mod facts;
+pub mod health;
+pub mod machine;
+pub mod provider;
+pub mod reading;
+pub mod smtp;
+pub mod status;
+pub mod time;
+
+pub use clock::{Clock, SystemClock};
+pub use event::{BounceClass, Event, EventKind};
+pub use provider::Provider;
+pub use time::Timestamp;
