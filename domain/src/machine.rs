@@ -39,7 +39,6 @@ impl Verdict {
     ///
     /// # Errors
     /// Those of the serializer.
-    #[expect(clippy::ref_option, reason = "the form that serde asks for")]
     pub fn serialize_as_machine<S: Serializer>(verdict: &Option<Self>, serializer: S) -> Result<S::Ok, S::Error> {
         verdict.map(Self::is_machine).serialize(serializer)
     }

@@ -1,1 +1,29 @@
-//! service
+//! The use cases of nachfass over its database. Services own their transactions, audit what they change and enqueue jobs.
+//!
+//! Callers hand in who is asking ([`Subject`]); what comes from outside (the time, the reading of deliveries) is a trait of `domain`.
+
+pub mod accounts;
+pub mod addresses;
+pub mod apply;
+pub mod audit;
+pub mod batch;
+pub mod campaigns;
+pub mod cursor;
+pub mod db;
+pub mod error;
+pub mod events;
+pub mod facts_row;
+pub mod import;
+pub mod ingest;
+pub mod jobs;
+pub mod recipients;
+pub mod recount;
+pub mod statistics;
+pub mod subject;
+pub mod uploads;
+#[cfg(test)]
+mod testing;
+
+pub use db::{Db, DbOptions};
+pub use error::{Refusal, RefusalCode, Result, ServiceError};
+pub use subject::{Role, Subject};

@@ -1,0 +1,58 @@
+//! A recipient of a campaign: facts, and the status derived from them.
+
+use sea_orm::entity::prelude::*;
+
+#[derive(Clone, Debug, PartialEq, Eq, DeriveEntityModel)]
+#[sea_orm(table_name = "recipient")]
+pub struct Model {
+    #[sea_orm(primary_key, auto_increment = false)]
+    pub campaign_id: i64,
+    #[sea_orm(primary_key, auto_increment = false)]
+    pub number: i64,
+    pub address_id: i64,
+    pub email_key: String,
+    pub email: String,
+    pub domain: String,
+    pub r#ref: Option<String>,
+    pub name: Option<String>,
+    pub company: Option<String>,
+    pub owner: Option<String>,
+    pub crm_id: Option<String>,
+    pub attributes: Option<String>,
+    pub is_simulator: bool,
+    pub attempt: i32,
+    pub import_id: Option<i64>,
+    pub status: i16,
+    pub skip_reason: Option<i16>,
+    pub skip: Option<i16>,
+    pub canceled: bool,
+    pub queued_at: Option<i64>,
+    pub sent_at: Option<i64>,
+    pub delivered_at: Option<i64>,
+    pub last_delivered_at: Option<i64>,
+    pub last_soft_bounced_at: Option<i64>,
+    pub hard_bounced_at: Option<i64>,
+    pub refused_at: Option<i64>,
+    pub failure_gravity: Option<i16>,
+    pub failure_at: Option<i64>,
+    pub failure_class: Option<i16>,
+    pub failure_smtp_code: Option<i16>,
+    pub failure_enhanced_code: Option<String>,
+    pub failure_diagnostic: Option<String>,
+    pub first_opened_at: Option<i64>,
+    pub last_opened_at: Option<i64>,
+    pub opens: i32,
+    pub machine_opens: i32,
+    pub first_clicked_at: Option<i64>,
+    pub last_clicked_at: Option<i64>,
+    pub clicks: i32,
+    pub machine_clicks: i32,
+    pub complained_at: Option<i64>,
+    pub unsubscribed_at: Option<i64>,
+    pub created_at: i64,
+}
+
+#[derive(Copy, Clone, Debug, EnumIter, DeriveRelation)]
+pub enum Relation {}
+
+impl ActiveModelBehavior for ActiveModel {}

@@ -1,0 +1,165 @@
+//! The database behind all services: PostgreSQL, or an SQLite file.
+
+use std::path::Path;
+use std::time::Duration;
+
+use sea_orm::sqlx::sqlite::{SqliteJournalMode, SqliteSynchronous};
+use sea_orm::{
+    ConnectOptions, ConnectionTrait, Database, DatabaseBackend, DatabaseConnection, DatabaseTransaction, DbErr, ExecResult,
+    QueryResult, SqliteTransactionMode, Statement, TransactionOptions, TransactionTrait, Value,
+};
+
+/// How to reach the database.
+#[derive(Clone)]
+pub struct DbOptions {
+    /// `postgres://…` or `sqlite:PATH`.
+    pub url: String,
+    /// The most connections that this process opens.
+    pub max_connections: u32,
+}
+
+/// A handle on the database; cheap to clone.
+///
+/// SQLite has one connection for writing (there can only be one writer; a second would wait with its lock timer running) and
+/// several for reading. On PostgreSQL both are the same pool.
+#[derive(Clone, Debug)]
+pub struct Db {
+    write: DatabaseConnection,
+    read: DatabaseConnection,
+}
+
+impl Db {
+    /// Connects, and creates an SQLite file that does not exist.
+    ///
+    /// # Errors
+    /// Where the database cannot be reached.
+    pub async fn connect(options: &DbOptions) -> Result<Self, DbErr> {
+        if options.url.starts_with("sqlite:") {
+            let write = Database::connect(sqlite_options(&options.url, 1)).await?;
+            let read = Database::connect(sqlite_options(&options.url, options.max_connections.clamp(2, 8))).await?;
+            return Ok(Self { write, read });
+        }
+        let mut connect = ConnectOptions::new(&options.url);
+        connect
+            .max_connections(options.max_connections)
+            .min_connections(options.max_connections.min(4))
+            .acquire_timeout(Duration::from_secs(10))
+            // A ping on every acquire costs a round trip on every request; a connection that is gone is noticed by its first
+            // statement, and whoever can try again does.
+            .test_before_acquire(false)
+            .sqlx_logging(false);
+        let pool = Database::connect(connect).await?;
+        Ok(Self { write: pool.clone(), read: pool })
+    }
+
+    /// The URL of an SQLite file.
+    #[must_use]
+    pub fn sqlite_url(path: &Path) -> String {
+        format!("sqlite:{}?mode=rwc", path.display())
+    }
+
+    /// For queries outside of a transaction. They see what is committed.
+    #[must_use]
+    pub const fn read(&self) -> &DatabaseConnection {
+        &self.read
+    }
+
+    /// For single statements that write, and for migrations.
+    #[must_use]
+    pub const fn write(&self) -> &DatabaseConnection {
+        &self.write
+    }
+
+    /// Which of the two it is.
+    #[must_use]
+    pub fn backend(&self) -> DatabaseBackend {
+        self.read.get_database_backend()
+    }
+
+    /// Whether it is PostgreSQL.
+    #[must_use]
+    pub fn is_postgres(&self) -> bool {
+        self.backend() == DatabaseBackend::Postgres
+    }
+
+    /// Begins a transaction that will write. On SQLite it takes the write lock at once: upgrading later fails instead of waiting.
+    ///
+    /// # Errors
+    /// Where no connection is to be had.
+    pub async fn begin(&self) -> Result<DatabaseTransaction, DbErr> {
+        let options = TransactionOptions {
+            sqlite_transaction_mode: Some(SqliteTransactionMode::Immediate),
+            ..TransactionOptions::default()
+        };
+        self.write.begin_with_options(options).await
+    }
+
+    /// Whether the database answers.
+    ///
+    /// # Errors
+    /// Where it does not.
+    pub async fn ping(&self) -> Result<(), DbErr> {
+        query_all(&self.read, "SELECT 1", []).await.map(|_| ())
+    }
+}
+
+fn sqlite_options(url: &str, connections: u32) -> ConnectOptions {
+    let mut options = ConnectOptions::new(url);
+    options
+        .max_connections(connections)
+        .min_connections(1)
+        .acquire_timeout(Duration::from_secs(30))
+        .test_before_acquire(false)
+        .sqlx_logging(false)
+        .map_sqlx_sqlite_opts(|options| {
+            options
+                .journal_mode(SqliteJournalMode::Wal)
+                // With WAL, NORMAL survives a crash of the program; FULL also survives a loss of power without losing the
+                // last commits, which the providers have been told are safe.
+                .synchronous(SqliteSynchronous::Full)
+                .busy_timeout(Duration::from_secs(30))
+                .pragma("cache_size", "-32768")
+                .pragma("temp_store", "memory")
+        });
+    options
+}
+
+/// Runs a statement that returns rows. Parameters are `$1`, `$2`, … on both databases.
+///
+/// # Errors
+/// Those of the database.
+pub async fn query_all<C: ConnectionTrait>(
+    connection: &C,
+    sql: &str,
+    values: impl IntoIterator<Item = Value>,
+) -> Result<Vec<QueryResult>, DbErr> {
+    connection.query_all_raw(statement(connection, sql, values)).await
+}
+
+/// Runs a statement that returns one row, or none.
+///
+/// # Errors
+/// Those of the database.
+pub async fn query_one<C: ConnectionTrait>(
+    connection: &C,
+    sql: &str,
+    values: impl IntoIterator<Item = Value>,
+) -> Result<Option<QueryResult>, DbErr> {
+    connection.query_one_raw(statement(connection, sql, values)).await
+}
+
+/// Runs a statement that returns nothing.
+///
+/// # Errors
+/// Those of the database.
+pub async fn execute<C: ConnectionTrait>(
+    connection: &C,
+    sql: &str,
+    values: impl IntoIterator<Item = Value>,
+) -> Result<ExecResult, DbErr> {
+    connection.execute_raw(statement(connection, sql, values)).await
+}
+
+fn statement<C: ConnectionTrait>(connection: &C, sql: &str, values: impl IntoIterator<Item = Value>) -> Statement {
+    Statement::from_sql_and_values(connection.get_database_backend(), sql, values)
+}

@@ -1,0 +1,97 @@
+//! What can go wrong in a use case.
+
+use sea_orm::{DbErr, RuntimeErr};
+
+/// A failed use case. A [`Refusal`](ServiceError::Refused) is for the user to read; everything else is a fault, for the log.
+#[derive(Debug, thiserror::Error)]
+pub enum ServiceError {
+    /// The database said no.
+    #[error("the database failed")]
+    Database(#[from] DbErr),
+    /// What was asked for is refused, with a reason that the user can act on.
+    #[error(transparent)]
+    Refused(#[from] Refusal),
+    /// A file could not be read or written.
+    #[error("a file could not be read or written")]
+    Io(#[from] std::io::Error),
+    /// Stored JSON could not be read or written.
+    #[error("stored JSON is broken")]
+    Json(#[from] serde_json::Error),
+    /// Something that cannot be, was.
+    #[error("{0}")]
+    Inconsistent(String),
+}
+
+/// A reason for a refusal, stable: programs may rely on it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum RefusalCode {
+    /// There is no such thing.
+    NotFound,
+    /// It exists already, or its state does not allow this.
+    Conflict,
+    /// A value cannot be used.
+    Invalid,
+    /// The subject may not do this.
+    Forbidden,
+    /// Nobody is signed in.
+    Unauthenticated,
+}
+
+/// A refusal that a user can bring about.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+#[error("{message}")]
+pub struct Refusal {
+    /// The stable reason.
+    pub code: RefusalCode,
+    /// The input field that it is about, outermost first; empty where it is about none.
+    pub field: Vec<String>,
+    /// For people: what is wrong, and what to do.
+    pub message: String,
+}
+
+impl Refusal {
+    /// A refusal about no particular field.
+    #[must_use]
+    pub fn new(code: RefusalCode, message: impl Into<String>) -> Self {
+        Self { code, field: Vec::new(), message: message.into() }
+    }
+
+    /// A refusal about an input field.
+    #[must_use]
+    pub fn field(code: RefusalCode, field: &[&str], message: impl Into<String>) -> Self {
+        Self { code, field: field.iter().map(|part| (*part).to_owned()).collect(), message: message.into() }
+    }
+}
+
+impl ServiceError {
+    /// Whether the same call may succeed if it is simply made again: a deadlock, a lost connection, a busy database.
+    #[must_use]
+    pub fn is_transient(&self) -> bool {
+        match self {
+            Self::Database(error) => is_transient(error),
+            Self::Refused(_) | Self::Io(_) | Self::Json(_) | Self::Inconsistent(_) => false,
+        }
+    }
+}
+
+fn is_transient(error: &DbErr) -> bool {
+    match error {
+        DbErr::ConnectionAcquire(_) | DbErr::Conn(_) => true,
+        DbErr::Exec(RuntimeErr::SqlxError(error)) | DbErr::Query(RuntimeErr::SqlxError(error)) => match error.as_ref() {
+            sqlx::Error::Io(_) | sqlx::Error::PoolTimedOut | sqlx::Error::PoolClosed | sqlx::Error::WorkerCrashed => true,
+            sqlx::Error::Database(error) => {
+                // PostgreSQL: serialization failure, deadlock, shutting down, connection failure; SQLite: busy, locked.
+                error.code().is_some_and(|code| {
+                    ["40001", "40P01", "57P01", "57P02", "57P03", "5", "6", "517"].contains(&code.as_ref())
+                        || code.starts_with("08")
+                        || code.starts_with("53")
+                })
+            }
+            _ => false,
+        },
+        _ => false,
+    }
+}
+
+/// Short for the result of a use case.
+pub type Result<T, E = ServiceError> = std::result::Result<T, E>;
