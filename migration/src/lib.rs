@@ -3,6 +3,7 @@
 //! The SQL is written once for both databases; the few words in which they differ stand in braces and are put in by
 //! [`for_backend`]. See docs/decisions/0001 for why times are 64-bit integers.
 
+pub use sea_orm_migration::MigratorTrait;
 use sea_orm_migration::prelude::*;
 use sea_orm_migration::sea_orm::{ConnectionTrait, DatabaseBackend, Statement};
 
