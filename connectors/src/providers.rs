@@ -19,6 +19,7 @@ pub mod scaleway;
 pub mod sendgrid;
 pub mod ses;
 pub mod signature;
+pub mod sns;
 pub mod sparkpost;
 pub mod unisender;
 #[cfg(test)]
@@ -66,6 +67,12 @@ pub trait Webhook: Send + Sync {
     /// # Errors
     /// [`Rejection`] says why not; it never names a secret.
     fn verify(&self, request: &Request<'_>, secrets: &[String], now: Timestamp) -> Result<(), Rejection>;
+
+    /// What a signature that does not cover the body holds only once: to be refused with another body. `None` where the body is
+    /// covered.
+    fn replay_key(&self, _request: &Request<'_>) -> Option<String> {
+        None
+    }
 
     /// Whether this is a handshake rather than events. Called for authentic requests, before [`Webhook::read`].
     ///

@@ -15,7 +15,6 @@ pub struct Model {
     pub kind: i16,
     pub campaign_id: Option<i64>,
     pub recipient: Option<i64>,
-    pub attempt: Option<i32>,
     pub bounce_class: Option<i16>,
     pub smtp_code: Option<i16>,
     pub enhanced_code: Option<String>,

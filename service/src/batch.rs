@@ -56,6 +56,11 @@ impl Batch {
     /// Adds a row: a value for each column, of the column's type.
     pub fn push<const N: usize>(&mut self, row: [Value; N]) {
         debug_assert_eq!(N, self.columns.len(), "a row has a value for each column");
+        self.push_row(row);
+    }
+
+    /// As [`Batch::push`], for rows that are put together.
+    pub fn push_row(&mut self, row: impl IntoIterator<Item = Value>) {
         self.values.iter_mut().zip(row).for_each(|(column, value)| column.push(value));
         self.rows += 1;
     }

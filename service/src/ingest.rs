@@ -1,1 +1,207 @@
-//! Being written.
+//! The inbox: requests of providers, stored before they are answered.
+//!
+//! Many providers post one event a request. Requests that arrive together are stored by one statement and one commit: a task gathers
+//! them, and each is answered after the commit that it shares. On SQLite, which has one writer, this is what makes ingest fast.
+
+use std::time::Duration;
+
+use domain::{Provider, Timestamp};
+use sea_orm::ConnectionTrait;
+use tokio::sync::{mpsc, oneshot};
+
+use crate::db::{Db, execute};
+use crate::error::{Result, ServiceError};
+
+/// How far a delivery has come.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum DeliveryState {
+    /// Stored, not applied yet.
+    Stored,
+    /// Applied.
+    Applied,
+    /// Applied but for elements that could not be understood.
+    Partial,
+    /// As a whole not what the provider sends; kept, to be replayed.
+    Unreadable,
+}
+
+impl DeliveryState {
+    /// The number in the database; never reused.
+    #[must_use]
+    pub const fn code(self) -> i16 {
+        match self {
+            Self::Stored => 1,
+            Self::Applied => 2,
+            Self::Partial => 3,
+            Self::Unreadable => 4,
+        }
+    }
+
+    /// What the database's number stands for.
+    #[must_use]
+    pub const fn from_code(code: i16) -> Option<Self> {
+        match code {
+            1 => Some(Self::Stored),
+            2 => Some(Self::Applied),
+            3 => Some(Self::Partial),
+            4 => Some(Self::Unreadable),
+            _ => None,
+        }
+    }
+}
+
+/// A request to be stored.
+#[derive(Clone, Debug)]
+pub struct NewDelivery {
+    /// The source that it came to.
+    pub source: String,
+    /// Whose format it should be in.
+    pub provider: Provider,
+    /// When it came.
+    pub received_at: Timestamp,
+    /// The headers that reading it needs, names in lower case.
+    pub headers: Vec<(String, String)>,
+    /// The body, after content decoding.
+    pub body: Vec<u8>,
+    /// Why it cannot be read; `None` where it can, and is to be applied.
+    pub unreadable: Option<String>,
+}
+
+/// At most as many requests share a commit.
+const MAX_BATCH: usize = 256;
+/// At most as many bytes of bodies share a commit.
+const MAX_BYTES: usize = 16 * 1024 * 1024;
+/// As many requests may wait for the writer; more are told to come again.
+const QUEUE: usize = 4_096;
+
+type Waiting = (NewDelivery, oneshot::Sender<Result<(), Lost>>);
+
+/// Why a delivery was not stored: to be tried again by the provider.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+#[error("the delivery could not be stored")]
+pub struct Lost;
+
+/// The way into the inbox; cheap to clone.
+#[derive(Clone, Debug)]
+pub struct Inbox(mpsc::Sender<Waiting>);
+
+impl Inbox {
+    /// An inbox, and the task that writes it: to be spawned, ends when all clones of the inbox are gone. `stored` is called after
+    /// each commit, to wake those who apply.
+    pub fn new(db: Db, stored: impl Fn() + Send + 'static) -> (Self, impl Future<Output = ()> + Send) {
+        let (sender, receiver) = mpsc::channel(QUEUE);
+        (Self(sender), write_all(db, receiver, stored))
+    }
+
+    /// Stores a delivery; returns once it is committed.
+    ///
+    /// # Errors
+    /// [`Lost`] where the database is down or too slow: the provider should try again.
+    pub async fn store(&self, delivery: NewDelivery) -> Result<(), Lost> {
+        let (answer, stored) = oneshot::channel();
+        self.0.try_send((delivery, answer)).map_err(|_| Lost)?;
+        stored.await.map_err(|_| Lost)?
+    }
+}
+
+async fn write_all(db: Db, mut queue: mpsc::Receiver<Waiting>, stored: impl Fn() + Send) {
+    while let Some(first) = queue.recv().await {
+        let mut bytes = first.0.body.len();
+        let mut batch = vec![first];
+        // Whoever arrived during the last commit is there already; a moment more gathers those who are just arriving.
+        let deadline = tokio::time::Instant::now() + Duration::from_millis(2);
+        while batch.len() < MAX_BATCH && bytes < MAX_BYTES {
+            let next = if batch.len() == 1 && queue.is_empty() { queue.try_recv().ok() } else { receive(&mut queue, deadline).await };
+            let Some(next) = next else { break };
+            bytes += next.0.body.len();
+            batch.push(next);
+        }
+        let (deliveries, answers): (Vec<_>, Vec<_>) = batch.into_iter().unzip();
+        let result = write(&db, deliveries).await.map_err(|error| {
+            tracing::error!(error = ?error, "deliveries could not be stored; the providers are asked to come again");
+            Lost
+        });
+        if result.is_ok() {
+            stored();
+        }
+        for answer in answers {
+            // Who hung up meanwhile does not hear it; the delivery is there all the same.
+            answer.send(result).ok();
+        }
+    }
+}
+
+async fn receive(queue: &mut mpsc::Receiver<Waiting>, deadline: tokio::time::Instant) -> Option<Waiting> {
+    tokio::time::timeout_at(deadline, queue.recv()).await.ok().flatten()
+}
+
+async fn write(db: &Db, deliveries: Vec<NewDelivery>) -> Result<()> {
+    let compressed = tokio::task::spawn_blocking(move || deliveries.into_iter().map(row).collect::<Result<Vec<_>>>());
+    let rows = compressed.await.map_err(|error| ServiceError::Inconsistent(format!("compressing failed: {error}")))??;
+    if let [single] = rows.as_slice() {
+        insert(db.write(), std::slice::from_ref(single)).await?;
+        return Ok(());
+    }
+    let transaction = db.begin().await?;
+    for chunk in rows.chunks(CHUNK) {
+        insert(&transaction, chunk).await?;
+    }
+    transaction.commit().await?;
+    Ok(())
+}
+
+/// Rows of one statement: powers of two, so that few different statements are prepared.
+const CHUNK: usize = 64;
+
+type Row = [sea_orm::Value; 9];
+
+fn row(delivery: NewDelivery) -> Result<Row> {
+    let state = if delivery.unreadable.is_some() { DeliveryState::Unreadable } else { DeliveryState::Stored };
+    let size = i64::try_from(delivery.body.len()).unwrap_or(i64::MAX);
+    Ok([
+        delivery.source.into(),
+        delivery.provider.code().into(),
+        delivery.received_at.micros().into(),
+        serde_json::to_string(&delivery.headers)?.replace("\\u0000", "").into(),
+        compress(&delivery.body)?.into(),
+        size.into(),
+        state.code().into(),
+        i32::from(delivery.unreadable.is_some()).into(),
+        delivery.unreadable.map(|reason| reason.replace('\0', "")).into(),
+    ])
+}
+
+async fn insert<C: ConnectionTrait>(connection: &C, rows: &[Row]) -> Result<()> {
+    let mut sql =
+        "INSERT INTO delivery (source, provider, received_at, headers, body, body_size, state, failures, error) VALUES ".to_owned();
+    for index in 0..rows.len() {
+        let first = index * 9;
+        let places: Vec<String> = (first + 1..=first + 9).map(|place| format!("${place}")).collect();
+        sql.push_str(if index == 0 { "(" } else { ", (" });
+        sql.push_str(&places.join(", "));
+        sql.push(')');
+    }
+    execute(connection, &sql, rows.iter().flatten().cloned()).await?;
+    Ok(())
+}
+
+/// Compresses a body for keeping: fast, because it happens before the answer.
+fn compress(body: &[u8]) -> Result<Vec<u8>> {
+    Ok(zstd::bulk::compress(body, 1)?)
+}
+
+/// A stored body as it came.
+///
+/// # Errors
+/// Where the stored bytes are damaged.
+pub fn decompress(stored: &[u8]) -> Result<Vec<u8>> {
+    /// More than any request may hold.
+    const LIMIT: usize = 64 * 1024 * 1024;
+    Ok(zstd::bulk::Decompressor::new()?.decompress(stored, LIMIT.min(bound(stored)))?)
+}
+
+/// The size that the frame states, so that no more memory is taken than needed.
+fn bound(stored: &[u8]) -> usize {
+    let stated = zstd::zstd_safe::get_frame_content_size(stored).ok().flatten();
+    stated.and_then(|size| usize::try_from(size).ok()).unwrap_or(usize::MAX).max(1)
+}

@@ -2,12 +2,14 @@
 //!
 //! Callers hand in who is asking ([`Subject`]); what comes from outside (the time, the reading of deliveries) is a trait of `domain`.
 
+pub mod access;
 pub mod accounts;
 pub mod addresses;
 pub mod apply;
 pub mod audit;
 pub mod batch;
 pub mod campaigns;
+pub mod changes;
 pub mod cursor;
 pub mod db;
 pub mod error;
@@ -18,12 +20,14 @@ pub mod ingest;
 pub mod jobs;
 pub mod recipients;
 pub mod recount;
+pub mod rollup;
 pub mod statistics;
 pub mod subject;
 pub mod uploads;
 #[cfg(test)]
 mod testing;
 
+pub use access::{Access, Admin, Marketer, Reader, Services};
 pub use db::{Db, DbOptions};
 pub use error::{Refusal, RefusalCode, Result, ServiceError};
 pub use subject::{Role, Subject};

@@ -2,7 +2,9 @@
 
 use std::collections::BTreeMap;
 
-use domain::Timestamp;
+use chrono::NaiveDateTime;
+use domain::reading::{BadElement, ReadError, Reading};
+use domain::{Event, Provider, Timestamp};
 use serde_json::Value;
 
 /// The value at a path of object keys; `None` where a step is missing, null or no object.
@@ -105,6 +107,13 @@ pub fn time(value: &Value, path: &[&str]) -> Option<Timestamp> {
     }
 }
 
+/// A time as in [`time`], or as `2026-01-31 09:30:00` without a zone, which then is UTC.
+#[must_use]
+pub fn time_or_naive_utc(value: &Value, path: &[&str]) -> Option<Timestamp> {
+    let naive = || NaiveDateTime::parse_from_str(at(value, path)?.as_str()?.trim(), "%Y-%m-%d %H:%M:%S%.f").ok();
+    time(value, path).or_else(|| naive().map(|naive| naive.and_utc().into()))
+}
+
 /// A message id without angle brackets.
 #[must_use]
 pub fn bare_message_id(text: &str) -> Option<String> {
@@ -122,4 +131,48 @@ pub fn bare_address(text: &str) -> Option<String> {
     };
     let inner = inner.trim();
     (!inner.is_empty()).then(|| inner.to_owned())
+}
+
+/// The error for a body that is not in the provider's format; `reason` is without personal data.
+#[must_use]
+pub fn not_from(provider: Provider, reason: &str) -> ReadError {
+    ReadError::NotThisProvider { provider, reason: reason.to_owned() }
+}
+
+/// The body as JSON.
+///
+/// # Errors
+/// [`ReadError::NotThisProvider`] names the place of the mistake, never the content.
+pub fn parse(provider: Provider, body: &[u8]) -> Result<Value, ReadError> {
+    serde_json::from_slice(body).map_err(|error| ReadError::NotThisProvider {
+        provider,
+        reason: format!("no JSON (line {}, column {})", error.line(), error.column()),
+    })
+}
+
+/// The elements of a batch: those of a list, or the one object that stands for a list of one.
+///
+/// # Errors
+/// [`ReadError::NotThisProvider`] where the body is neither.
+pub fn batch(provider: Provider, body: &[u8]) -> Result<Vec<Value>, ReadError> {
+    match parse(provider, body)? {
+        Value::Array(elements) => Ok(elements),
+        single @ Value::Object(_) => Ok(vec![single]),
+        _ => Err(ReadError::NotThisProvider { provider, reason: "neither an object nor a list of objects".into() }),
+    }
+}
+
+/// Reads every element on its own, so that a bad one holds up no other. `read` gives the reason where it is bad.
+pub fn read_each<'a>(
+    elements: impl IntoIterator<Item = &'a Value>,
+    read: impl Fn(&'a Value) -> Result<Event, String>,
+) -> Reading {
+    let mut reading = Reading::default();
+    for (index, element) in elements.into_iter().enumerate() {
+        match read(element) {
+            Ok(event) => reading.events.push(event),
+            Err(reason) => reading.failures.push(BadElement { index, reason }),
+        }
+    }
+    reading
 }

@@ -1,11 +1,232 @@
-//! Stub, being written.
-use domain::Timestamp;
+//! Amazon SES: its events come through an SNS topic, one envelope per request, see [`super::sns`].
+//!
+//! Documented: the fields, the event types, and that one event may be about several recipients, of which each becomes
+//! an event here. Opens, clicks and changed subscriptions name no one: with more than one destination the recipient
+//! stays open, so mails whose openers matter are sent one by one. Observed: the JSON in `Message` may end with a line
+//! feed, parts of it can be missing, and a test says in plain text that the topic works. Known, not recorded: raw
+//! delivery, where the event is the body and nothing is signed, so that only basic authentication can protect it.
+//!
+//! Tags (`mail.tags`, with event publishing) become metadata, each with its first value; so does a header `X-Metadata`
+//! with JSON. `X-Tag` headers are the tags. There is no flag for machines.
+
+use std::collections::BTreeMap;
+
 use domain::reading::{ReadError, Reading};
-use super::{Rejection, Request, Webhook};
-/// Stub.
+use domain::{BounceClass, Event, EventKind, Provider, Timestamp};
+use serde_json::{Value, json};
+
+use super::sns::{self, MessageType};
+use super::{EventBuilder, Handshake, Rejection, Request, Webhook, json};
+
+/// How the plain text begins that SES publishes when a topic is set up.
+const TOPIC_VALIDATED: &str = "Successfully validated SNS topic";
+
+/// Amazon SES behind SNS.
 #[derive(Clone, Copy, Debug)]
 pub struct Ses;
+
 impl Webhook for Ses {
-    fn verify(&self, _request: &Request<'_>, _secrets: &[String], _now: Timestamp) -> Result<(), Rejection> { Err(Rejection::Invalid) }
-    fn read(&self, _request: &Request<'_>) -> Result<Reading, ReadError> { Ok(Reading::default()) }
+    fn kept_headers(&self) -> &'static [&'static str] {
+        sns::HEADERS
+    }
+
+    fn certificate_url(&self, request: &Request<'_>) -> Result<Option<String>, Rejection> {
+        sns::AMAZON.certificate_url(request)
+    }
+
+    fn verify(&self, request: &Request<'_>, secrets: &[String], now: Timestamp) -> Result<(), Rejection> {
+        sns::verify(request, secrets, now)
+    }
+
+    fn handshake(&self, request: &Request<'_>) -> Result<Option<Handshake>, ReadError> {
+        if let Some(handshake) = sns::AMAZON.handshake(Provider::Ses, request)? {
+            return Ok(Some(handshake));
+        }
+        let validated = sns::enveloped(request).is_some_and(|envelope| envelope.message.starts_with(TOPIC_VALIDATED));
+        Ok(validated.then_some(Handshake::Ping))
+    }
+
+    fn read(&self, request: &Request<'_>) -> Result<Reading, ReadError> {
+        let notice = match sns::enveloped(request) {
+            Some(envelope) if envelope.kind != MessageType::Notification => return Ok(Reading::default()),
+            Some(envelope) if envelope.message.starts_with(TOPIC_VALIDATED) => return Ok(Reading::default()),
+            Some(envelope) => Notice {
+                content: json::parse(Provider::Ses, envelope.message.as_bytes())?,
+                message_id: Some(envelope.message_id),
+                published_at: envelope.timestamp.parse().ok(),
+            },
+            None => Notice {
+                content: json::parse(Provider::Ses, request.body)?,
+                message_id: request.header("x-amz-sns-message-id").map(str::to_owned),
+                published_at: None,
+            },
+        };
+        notice.read(request)
+    }
+}
+
+/// What SES published.
+struct Notice {
+    content: Value,
+    /// The id that SNS gave it.
+    message_id: Option<String>,
+    /// When SNS took it.
+    published_at: Option<Timestamp>,
+}
+
+/// What the event's own object and the list of its recipients are called.
+struct Shape {
+    part: &'static str,
+    recipients: &'static str,
+    /// Whether the event is about every destination where it lists no recipients.
+    concerns_all: bool,
+}
+
+impl Notice {
+    fn read(&self, request: &Request<'_>) -> Result<Reading, ReadError> {
+        let foreign = |reason: &str| ReadError::NotThisProvider { provider: Provider::Ses, reason: reason.into() };
+        if !self.content.is_object() || (self.message_id.is_none() && json::at(&self.content, &["mail"]).is_none()) {
+            return Err(foreign("neither an SNS envelope nor an event of SES"));
+        }
+        let reported =
+            json::text(&self.content, &["eventType"]).or_else(|| json::text(&self.content, &["notificationType"]));
+        match reported.as_deref() {
+            Some("Received") => Err(ReadError::InboundMail(Provider::Ses)),
+            // Said once to the topic of an identity's notifications when it is set up.
+            Some("AmazonSnsSubscriptionSucceeded") => Ok(Reading::default()),
+            Some(reported) => {
+                let events = self.recipients(reported).iter().map(|one| self.event(reported, one, request)).collect();
+                Ok(Reading { events, failures: Vec::new() })
+            }
+            None => Ok(json::read_each([&self.content], |_| Err("the message has no eventType".into()))),
+        }
+    }
+
+    /// Whom the event is about: objects with `emailAddress`, which is null where it is not said.
+    fn recipients(&self, reported: &str) -> Vec<Value> {
+        let shape = shape(reported);
+        let object = |one: &Value| if one.is_object() { one.clone() } else { json!({ "emailAddress": one }) };
+        let list = |path: &[&str]| match json::at(&self.content, path) {
+            Some(Value::Array(items)) => items.iter().map(object).collect(),
+            _ => Vec::new(),
+        };
+        let named = list(&[shape.part, shape.recipients]);
+        if !named.is_empty() {
+            return named;
+        }
+        let destinations = list(&["mail", "destination"]);
+        let sure = destinations.len() == 1 || (shape.concerns_all && !destinations.is_empty());
+        if sure { destinations } else { vec![json!({})] }
+    }
+
+    fn event(&self, reported: &str, recipient: &Value, request: &Request<'_>) -> Event {
+        let part = shape(reported).part;
+        let text = |path: &[&str]| json::text(&self.content, path);
+        let time = |path: &[&str]| json::time(&self.content, path);
+        let (kind, bounce_class) = self.meaning(reported);
+        let address = json::text(recipient, &["emailAddress"]);
+        let event_id = self.message_id.as_ref().map(|id| match &address {
+            Some(address) => format!("{id}:{}", json::bare_address(address).unwrap_or_default().to_lowercase()),
+            None => id.clone(),
+        });
+        let sent_at = time(&["mail", "timestamp"]);
+        let own_time = time(&[part, "timestamp"]).or(sent_at.filter(|_| kind == EventKind::Sent));
+        let words = [&["delivery", "smtpResponse"], &["reject", "reason"], &["failure", "errorMessage"]];
+        EventBuilder {
+            event_id,
+            message_id: text(&["mail", "messageId"]),
+            recipient: address,
+            occurred_at: own_time.or(self.published_at).or(sent_at),
+            bounce_class,
+            enhanced_code: json::text(recipient, &["status"]).and_then(|status| status.parse().ok()),
+            diagnostic: json::text(recipient, &["diagnosticCode"])
+                .or_else(|| words.into_iter().find_map(|path| text(path))),
+            url: text(&["click", "link"]),
+            user_agent: text(&[part, "userAgent"]),
+            tags: self.headers("X-Tag").collect(),
+            metadata: self.metadata(),
+            ..EventBuilder::new(Provider::Ses, reported, kind)
+        }
+        .build(request)
+    }
+
+    /// The values of a header of the mail; SES may leave headers out.
+    fn headers(&self, name: &'static str) -> impl Iterator<Item = String> {
+        let headers = json::at(&self.content, &["mail", "headers"]).and_then(Value::as_array).into_iter().flatten();
+        let named =
+            move |header: &&Value| json::text(header, &["name"]).is_some_and(|it| it.eq_ignore_ascii_case(name));
+        headers.filter(named).filter_map(|header| json::text(header, &["value"]))
+    }
+
+    fn metadata(&self) -> BTreeMap<String, String> {
+        let tags = json::at(&self.content, &["mail", "tags"]).and_then(Value::as_object).into_iter().flatten();
+        let first = tags.filter_map(|(name, values)| {
+            let value = values.as_array().map_or(Some(values), |list| list.first())?;
+            Some((name.clone(), json::as_text(value)?))
+        });
+        let packed = self.headers("X-Metadata").flat_map(|text| json::metadata_in_text(Some(&text), "X-Metadata"));
+        packed.chain(first).collect()
+    }
+
+    /// What an event means, and why it failed.
+    fn meaning(&self, reported: &str) -> (EventKind, Option<BounceClass>) {
+        let kind = match reported {
+            "Send" => EventKind::Sent,
+            "Delivery" => EventKind::Delivered,
+            "Bounce" => return self.bounce(),
+            "DeliveryDelay" => return (EventKind::Deferred, self.delay()),
+            "Complaint" => EventKind::Complained,
+            "Reject" => EventKind::Rejected,
+            "Rendering Failure" => EventKind::Failed,
+            "Open" => EventKind::Opened,
+            "Click" => EventKind::Clicked,
+            "Subscription" => EventKind::Unsubscribed,
+            _ => EventKind::Other,
+        };
+        (kind, None)
+    }
+
+    fn bounce(&self) -> (EventKind, Option<BounceClass>) {
+        let subtype = json::text(&self.content, &["bounce", "bounceSubType"]).unwrap_or_default();
+        let class = match subtype.as_str() {
+            "MailboxFull" => Some(BounceClass::MailboxFull),
+            "MessageTooLarge" | "ContentRejected" | "AttachmentRejected" => Some(BounceClass::Content),
+            _ => None,
+        };
+        match (json::text(&self.content, &["bounce", "bounceType"]).as_deref(), subtype.as_str()) {
+            // SES did not try: the address stands on a list.
+            (_, "Suppressed" | "OnAccountSuppressionList" | "UnsubscribedRecipient") => (EventKind::Blocked, None),
+            (Some("Permanent"), _) => (EventKind::HardBounce, class),
+            (Some("Transient"), _) => (EventKind::SoftBounce, class),
+            _ => (EventKind::SoftBounce, class.or(Some(BounceClass::Unknown))),
+        }
+    }
+
+    fn delay(&self) -> Option<BounceClass> {
+        Some(match json::text(&self.content, &["deliveryDelay", "delayType"])?.as_str() {
+            "MailboxFull" => BounceClass::MailboxFull,
+            "SpamDetected" | "IPFailure" => BounceClass::Block,
+            "TransientCommunicationFailure" | "BYOIPHostNameLookupUnavailable" => BounceClass::Dns,
+            "Undetermined" => BounceClass::Unknown,
+            _ => BounceClass::Soft,
+        })
+    }
+}
+
+/// The shape of an event type; types that are not known are taken to be about nobody in particular.
+fn shape(reported: &str) -> Shape {
+    let (part, recipients, concerns_all) = match reported {
+        "Bounce" => ("bounce", "bouncedRecipients", false),
+        "Complaint" => ("complaint", "complainedRecipients", false),
+        "Delivery" => ("delivery", "recipients", false),
+        "DeliveryDelay" => ("deliveryDelay", "delayedRecipients", false),
+        "Send" => ("send", "", true),
+        "Reject" => ("reject", "", true),
+        "Rendering Failure" => ("failure", "", true),
+        "Open" => ("open", "", false),
+        "Click" => ("click", "", false),
+        "Subscription" => ("subscription", "", false),
+        _ => ("", "", false),
+    };
+    Shape { part, recipients, concerns_all }
 }

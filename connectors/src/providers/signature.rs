@@ -1,6 +1,7 @@
 //! The signature schemes that several providers share. Comparisons take the same time wherever they differ.
 
 use hmac::{Hmac, KeyInit, Mac};
+use rsa::PublicKey;
 use subtle::ConstantTimeEq;
 
 use super::Rejection;
@@ -48,6 +49,15 @@ pub fn any_fits(secrets: &[String], signature: &[u8], expected: impl Fn(&str) ->
     if fits { Ok(()) } else { Err(Rejection::Invalid) }
 }
 
+/// Accepts if any secret gives `signature`, the hexadecimal HMAC with SHA-256 over the parts.
+///
+/// # Errors
+/// [`Rejection::Invalid`].
+pub fn any_fits_hex(secrets: &[String], signature: &str, parts: &[&[u8]]) -> Result<(), Rejection> {
+    let signature = signature.trim().to_ascii_lowercase();
+    any_fits(secrets, signature.as_bytes(), |secret| hex(&hmac_sha256(secret.as_bytes(), parts)).into_bytes())
+}
+
 /// Providers that sign nothing: one of `secrets` must come as `Authorization: Bearer` or as `X-Nachfass-Secret`.
 ///
 /// # Errors
@@ -60,4 +70,23 @@ pub fn bearer(request: &super::Request<'_>, secrets: &[String]) -> Result<(), Re
     let token = request.header("x-nachfass-secret").or(bearer);
     let token = token.ok_or(Rejection::Missing("neither a bearer token nor X-Nachfass-Secret was sent"))?;
     any_fits(secrets, token.as_bytes(), |secret| secret.as_bytes().to_vec())
+}
+
+/// The hash that an RSA signature is made over.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum RsaHash {
+    /// SHA-1, for the sake of providers that offer nothing better.
+    Sha1,
+    /// SHA-256.
+    Sha256,
+}
+
+/// Whether an RSASSA-PKCS1-v1_5 signature (RFC 8017, section 8.2) over `message` is `key`'s own.
+#[must_use]
+pub fn rsa_pkcs1_fits(key: &PublicKey, hash: RsaHash, message: &[u8], signature: &[u8]) -> bool {
+    let verified = match hash {
+        RsaHash::Sha1 => key.pkcs1v15_verify::<sha1::Sha1>(message, signature),
+        RsaHash::Sha256 => key.pkcs1v15_verify::<sha2::Sha256>(message, signature),
+    };
+    verified.is_ok()
 }

@@ -13,13 +13,15 @@ mod resend;
 mod scaleway;
 mod sendgrid;
 mod ses;
+mod sns;
 mod sparkpost;
 mod unisender;
 
-use domain::reading::Reading;
+use domain::reading::{ReadError, Reading};
 use domain::{Event, Timestamp};
+use serde_json::Value;
 
-use super::{Request, Webhook};
+use super::{Rejection, Request, Webhook};
 
 /// Where the fixtures lie: `fixtures/{provider}/{name}`.
 pub fn fixture(path: &str) -> Vec<u8> {
@@ -91,5 +93,71 @@ impl Sample {
         assert!(reading.failures.is_empty(), "{:?}", reading.failures);
         let [event] = <[Event; 1]>::try_from(reading.events).expect("exactly one event");
         event
+    }
+
+    /// Whether the adapter believes it at 2026-01-01T00:00:00Z.
+    pub fn verify(&self, webhook: &dyn Webhook, secrets: &[&str]) -> Result<(), Rejection> {
+        let secrets: Vec<String> = secrets.iter().map(|secret| (*secret).to_owned()).collect();
+        webhook.verify(&self.request(), &secrets, Timestamp::from_seconds(1_767_225_600))
+    }
+
+    /// Why the adapter cannot read it.
+    pub fn read_error(&self, webhook: &dyn Webhook) -> ReadError {
+        webhook.read(&self.request()).expect_err("an unreadable request")
+    }
+}
+
+/// Compares an event with the fields expected in its line of `ingest parse`. Fields that are not expected must be empty,
+/// except for `provider` and a key that was made for want of an id of the provider's.
+pub fn assert_line(event: &Event, expected: &Value, case: &str) {
+    let Value::Object(line) = serde_json::to_value(event).expect("an event is JSON") else { panic!("no object") };
+    let empty = |value: &Value| match value {
+        Value::Null => true,
+        Value::Array(items) => items.is_empty(),
+        Value::Object(entries) => entries.is_empty(),
+        _ => false,
+    };
+    let made = |name: &str| name == "provider" || name == "event_id" && event.event_id.starts_with("h-");
+    for name in expected.as_object().expect("an object").keys() {
+        assert!(line.contains_key(name), "{case}: a line has no {name}");
+    }
+    for (name, value) in &line {
+        match expected.get(name) {
+            Some(wanted) => assert_eq!(value, wanted, "{case}: {name}"),
+            None => assert!(made(name) || empty(value), "{case}: {name} is {value}"),
+        }
+    }
+}
+
+/// `base` with the fields of `more` added and replaced: what a case expects beyond the others.
+pub fn with(base: &Value, more: &Value) -> Value {
+    let mut merged = base.as_object().expect("an object").clone();
+    merged.extend(more.as_object().expect("an object").clone());
+    Value::Object(merged)
+}
+
+/// Reads each fixture `{provider}/{name}.json` as the one event of a request, and compares it.
+pub fn assert_fixtures(webhook: &dyn Webhook, provider: &str, base: &Value, cases: &[(&str, Value)]) {
+    for (name, more) in cases {
+        let event = Sample::json(fixture(&format!("{provider}/{name}.json"))).event(webhook);
+        assert_line(&event, &with(base, more), name);
+    }
+}
+
+/// The name of a case, the request, the configured secrets, and what is to come of it.
+pub type Verdict<'a> = (&'a str, Sample, &'a [&'a str], Result<(), Rejection>);
+
+/// Checks what the adapter says of each request.
+pub fn assert_verdicts(webhook: &dyn Webhook, cases: &[Verdict<'_>]) {
+    for (case, sample, secrets, expected) in cases {
+        assert_eq!(&sample.verify(webhook, secrets), expected, "{case}");
+    }
+}
+
+/// Bodies that no provider sends, none of which may be taken for one of its own.
+pub fn assert_foreign(webhook: &dyn Webhook, bodies: &[&str]) {
+    for body in bodies {
+        let error = Sample::json(*body).read_error(webhook);
+        assert!(matches!(error, ReadError::NotThisProvider { .. }), "{body}: {error}");
     }
 }

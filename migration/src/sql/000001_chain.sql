@@ -121,7 +121,6 @@ CREATE TABLE message (
     message_id {KEY_TEXT} NOT NULL,
     campaign_id BIGINT NOT NULL,
     recipient BIGINT NOT NULL,
-    attempt INTEGER NOT NULL DEFAULT 1,
     PRIMARY KEY (message_id, campaign_id, recipient),
     FOREIGN KEY (campaign_id, recipient) REFERENCES recipient (campaign_id, number) ON DELETE CASCADE
 );
@@ -160,7 +159,6 @@ CREATE TABLE event (
     kind SMALLINT NOT NULL,
     campaign_id BIGINT,
     recipient BIGINT,
-    attempt INTEGER,
     bounce_class SMALLINT,
     smtp_code SMALLINT,
     enhanced_code TEXT,

@@ -1,0 +1,42 @@
+# What one does with this repository; `make help` lists it.
+.DEFAULT_GOAL := help
+.PHONY: help run test check bench schema fmt tools
+
+help: ## this list
+	@sed -n 's/^\([a-z]*\):.*## \(.*\)/make \1\t\2/p' Makefile
+
+run: ## build it and start everything with sample data: SQLite, queue in memory, API, worker and page
+	cargo build --release
+	@echo
+	@echo "nachfass starts with sample data: http://localhost:8080 (GraphiQL: http://localhost:8080/graphiql)"
+	@echo "Its data is in nachfass-data; Ctrl-C ends it."
+	@echo
+	@cargo run --release --quiet -- demo
+
+test: tools ## all tests, with a PostgreSQL and a Redis of their own; ARGS="-p domain bounce" for some of them
+	@scripts/services.sh run cargo nextest run $(or $(ARGS),--workspace)
+
+check: tools ## formatting, lints, arrows between crates, lengths, licences, schema.graphql
+	cargo fmt --all --check
+	scripts/lengths.sh
+	cargo clippy --workspace --all-targets -- -D warnings
+	scripts/arrows.sh --self-test
+	scripts/arrows.sh
+	scripts/licences.sh --self-test
+	scripts/licences.sh
+	scripts/schema.sh --check
+
+bench: ## measure it
+	bench/run
+
+schema: ## write schema.graphql
+	scripts/schema.sh
+
+fmt: ## format all sources
+	cargo fmt --all
+
+# What the targets above need beside cargo itself.
+tools:
+	@cargo nextest --version >/dev/null 2>&1 || cargo install --locked cargo-nextest
+	@cargo fmt --version >/dev/null 2>&1 || rustup component add rustfmt
+	@cargo clippy --version >/dev/null 2>&1 || rustup component add clippy

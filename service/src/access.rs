@@ -1,0 +1,112 @@
+//! The only door to the use cases: what a subject may not do, it is not handed.
+//!
+//! [`Services`] is made once. For each request it gives an [`Access`] for the subject, which hands out [`Reader`] to everybody,
+//! [`Marketer`] and [`Admin`] to those who have the role. The use cases are methods of these three, in the files of their subjects.
+
+use std::sync::Arc;
+
+use domain::{Clock, Timestamp};
+
+use crate::cursor::CursorKey;
+use crate::db::Db;
+use crate::error::Refusal;
+use crate::subject::{Role, Subject};
+
+/// What all use cases need; cheap to clone.
+#[derive(Clone)]
+pub struct Services {
+    /// The database.
+    pub(crate) db: Db,
+    /// The time.
+    pub(crate) clock: Arc<dyn Clock>,
+    /// Seals cursors.
+    pub(crate) cursor_key: CursorKey,
+    /// Where uploads lie.
+    pub(crate) data_dir: Arc<std::path::Path>,
+}
+
+impl Services {
+    /// Over this database; `secret` is the installation's key, `data_dir` the folder that its processes share.
+    #[must_use]
+    pub fn new(db: Db, clock: Arc<dyn Clock>, secret: &[u8; 32], data_dir: &std::path::Path) -> Self {
+        Self { db, clock, cursor_key: CursorKey::derive(secret), data_dir: data_dir.into() }
+    }
+
+    /// What `subject` may do.
+    #[must_use]
+    pub fn access(&self, subject: Subject) -> Access {
+        Access { services: self.clone(), subject: Arc::new(subject) }
+    }
+
+    /// The database, for the program's own work (worker, commands); not for requests.
+    #[must_use]
+    pub const fn db(&self) -> &Db {
+        &self.db
+    }
+
+    /// The present moment.
+    #[must_use]
+    pub fn now(&self) -> Timestamp {
+        self.clock.now()
+    }
+}
+
+/// What a subject may do.
+#[derive(Clone)]
+pub struct Access {
+    services: Services,
+    subject: Arc<Subject>,
+}
+
+impl Access {
+    /// Who it is.
+    #[must_use]
+    pub fn subject(&self) -> &Subject {
+        &self.subject
+    }
+
+    /// Looking at things, without personal data for a viewer.
+    #[must_use]
+    pub fn reader(&self) -> Reader {
+        Reader { services: self.services.clone(), subject: self.subject.clone() }
+    }
+
+    /// Working with campaigns and recipients.
+    ///
+    /// # Errors
+    /// A refusal for viewers.
+    pub fn marketer(&self) -> Result<Marketer, Refusal> {
+        self.subject.require(Role::Marketer)?;
+        Ok(Marketer { services: self.services.clone(), subject: self.subject.clone() })
+    }
+
+    /// Managing the installation.
+    ///
+    /// # Errors
+    /// A refusal for all but admins.
+    pub fn admin(&self) -> Result<Admin, Refusal> {
+        self.subject.require(Role::Admin)?;
+        Ok(Admin { services: self.services.clone(), subject: self.subject.clone() })
+    }
+}
+
+/// Use cases for everybody who is signed in.
+#[derive(Clone)]
+pub struct Reader {
+    pub(crate) services: Services,
+    pub(crate) subject: Arc<Subject>,
+}
+
+/// Use cases for marketers.
+#[derive(Clone)]
+pub struct Marketer {
+    pub(crate) services: Services,
+    pub(crate) subject: Arc<Subject>,
+}
+
+/// Use cases for admins.
+#[derive(Clone)]
+pub struct Admin {
+    pub(crate) services: Services,
+    pub(crate) subject: Arc<Subject>,
+}

@@ -1,0 +1,172 @@
+//! Taking deliveries from the inbox, and marking them as done.
+
+use std::collections::HashMap;
+use std::sync::Arc;
+
+use domain::Timestamp;
+use domain::reading::{Create, DeliveryReader, StoredDelivery};
+use sea_orm::{ConnectionTrait, DatabaseBackend, DatabaseTransaction, QueryResult};
+
+use super::pending::{PLACE_BITS, Pending};
+use super::EVENTS_PER_TRANSACTION;
+use crate::batch::{Batch, Column};
+use crate::db::{Db, execute, query_all};
+use crate::error::{Result, ServiceError};
+use crate::ingest::{self, DeliveryState};
+
+/// Deliveries that this transaction holds, and what was read in them.
+pub struct Claim {
+    deliveries: Vec<Claimed>,
+    events: Vec<Pending>,
+}
+
+struct Claimed {
+    id: i64,
+    state: DeliveryState,
+    events: usize,
+    failures: usize,
+    error: Option<String>,
+}
+
+/// Bodies of one transaction, decompressed, hold at most about this many bytes (and at least one delivery).
+const BYTES_PER_TRANSACTION: usize = 32 * 1024 * 1024;
+
+impl Claim {
+    /// No limit on the number of deliveries but that on their events.
+    pub const UNLIMITED: u64 = u64::MAX;
+
+    /// Claims deliveries until there are enough events for a transaction, or `limit` deliveries, or no more.
+    pub async fn take(transaction: &DatabaseTransaction, reader: &dyn DeliveryReader, limit: u64) -> Result<Self> {
+        let lock = match transaction.get_database_backend() {
+            DatabaseBackend::Postgres => "FOR UPDATE SKIP LOCKED",
+            // SQLite has one writer, and this transaction is it.
+            _ => "",
+        };
+        let sql = format!(
+            "SELECT id, source, received_at, headers, body FROM delivery WHERE state = 1 AND id > $1 \
+             ORDER BY id LIMIT $2 {lock}"
+        );
+        let mut claim = Self { deliveries: Vec::new(), events: Vec::new() };
+        let mut sources = HashMap::new();
+        let mut bytes = 0;
+        // Deliveries hold one event or a thousand: begin with few, and take more as they turn out to be small.
+        let mut step = 4_u64.min(limit);
+        loop {
+            let last = claim.deliveries.last().map_or(0, |delivery| delivery.id);
+            let step_value = i64::try_from(step).unwrap_or(i64::MAX);
+            let rows = query_all(transaction, &sql, [last.into(), step_value.into()]).await?;
+            let found = rows.len();
+            for row in rows {
+                bytes += claim.read(&row, reader, &mut sources)?;
+            }
+            let taken = claim.len();
+            let full = claim.events.len() >= EVENTS_PER_TRANSACTION || bytes >= BYTES_PER_TRANSACTION || taken >= limit;
+            if full || u64::try_from(found).unwrap_or(u64::MAX) < step {
+                return Ok(claim);
+            }
+            let room = EVENTS_PER_TRANSACTION.saturating_sub(claim.events.len());
+            let per_delivery = claim.events.len().div_ceil(claim.deliveries.len().max(1)).max(1);
+            let wanted = u64::try_from(room.div_ceil(per_delivery)).unwrap_or(u64::MAX);
+            step = wanted.clamp(1, step.saturating_mul(8)).min(limit.saturating_sub(taken)).max(1);
+        }
+    }
+
+    fn read(
+        &mut self,
+        row: &QueryResult,
+        reader: &dyn DeliveryReader,
+        sources: &mut HashMap<String, (Arc<str>, Create)>,
+    ) -> Result<usize> {
+        let id: i64 = row.try_get_by_index(0)?;
+        let source: String = row.try_get_by_index(1)?;
+        let (name, create) = sources
+            .entry(source.clone())
+            .or_insert_with(|| (Arc::from(source.as_str()), reader.may_create(&source)))
+            .clone();
+        let stored = StoredDelivery {
+            source,
+            received_at: Timestamp::from_micros(row.try_get_by_index(2)?),
+            headers: serde_json::from_str(&row.try_get_by_index::<String>(3)?)?,
+            body: ingest::decompress(&row.try_get_by_index::<Vec<u8>>(4)?)?,
+        };
+        let size = stored.body.len();
+        let claimed = match reader.read(&stored) {
+            Ok(reading) => {
+                let events = reading.events.len();
+                let first = id << PLACE_BITS;
+                let numbered = (first..first + (1 << PLACE_BITS)).zip(reading.events);
+                self.events.extend(numbered.map(|(id, event)| Pending::new(id, &name, create, event)));
+                let failures = reading.failures.len();
+                let shown = reading.failures.iter().take(20);
+                let error = shown.map(|bad| format!("element {}: {}", bad.index, bad.reason)).collect::<Vec<_>>();
+                let state = if failures == 0 { DeliveryState::Applied } else { DeliveryState::Partial };
+                Claimed { id, state, events, failures, error: (failures > 0).then(|| error.join("\n")) }
+            }
+            Err(error) => {
+                Claimed { id, state: DeliveryState::Unreadable, events: 0, failures: 1, error: Some(error.to_string()) }
+            }
+        };
+        self.deliveries.push(claimed);
+        Ok(size)
+    }
+
+    /// The id of the first delivery; `None` where nothing waited.
+    pub fn first(&self) -> Option<i64> {
+        self.deliveries.first().map(|delivery| delivery.id)
+    }
+
+    /// How many deliveries are held.
+    pub fn len(&self) -> u64 {
+        u64::try_from(self.deliveries.len()).unwrap_or(u64::MAX)
+    }
+
+    /// The events, to be applied.
+    pub fn take_events(&mut self) -> Vec<Pending> {
+        std::mem::take(&mut self.events)
+    }
+
+    /// Marks the deliveries as done; `new` are the events that were not known before.
+    pub async fn finish(self, transaction: &DatabaseTransaction, new: &[Pending], now: Timestamp) -> Result<()> {
+        let mut new_events: HashMap<i64, i32> = HashMap::new();
+        for event in new {
+            *new_events.entry(event.id >> PLACE_BITS).or_default() += 1;
+        }
+        let mut batch = Batch::new(&[
+            ("id", Column::Big),
+            ("state", Column::Small),
+            ("events", Column::Int),
+            ("new_events", Column::Int),
+            ("failures", Column::Int),
+            ("error", Column::Text),
+        ]);
+        let count = |count: usize| i32::try_from(count).unwrap_or(i32::MAX);
+        for delivery in self.deliveries {
+            batch.push([
+                delivery.id.into(),
+                delivery.state.code().into(),
+                count(delivery.events).into(),
+                new_events.get(&delivery.id).copied().unwrap_or_default().into(),
+                count(delivery.failures).into(),
+                delivery.error.into(),
+            ]);
+        }
+        // A replay finds its events known: what was new at first stays counted.
+        let sql = "UPDATE delivery SET state = rows.state, events = rows.events, \
+                   new_events = delivery.new_events + rows.new_events, failures = rows.failures, error = rows.error, \
+                   applied_at = {1} FROM {rows} WHERE delivery.id = rows.id";
+        batch.execute(transaction, sql, [now.micros().into()]).await?;
+        Ok(())
+    }
+}
+
+/// Marks a delivery that the database refuses, so that it holds up no others; it stays, can be looked at and replayed.
+pub async fn set_aside(db: &Db, delivery: i64, error: &ServiceError, now: Timestamp) -> Result<()> {
+    let reason = match error {
+        ServiceError::Database(_) => "the database refused what it holds; the log says why".to_owned(),
+        other => other.to_string(),
+    };
+    let sql = "UPDATE delivery SET state = $2, error = $3, applied_at = $4, failures = 1 WHERE id = $1";
+    let state = DeliveryState::Unreadable.code();
+    execute(db.write(), sql, [delivery.into(), state.into(), reason.into(), now.micros().into()]).await?;
+    Ok(())
+}

@@ -1,0 +1,118 @@
+//! Folding new events into the rows of their recipients.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use domain::contribution::contribution;
+use domain::facts::Facts;
+use domain::{EventKind, Timestamp};
+use sea_orm::{ConnectionTrait, DatabaseBackend, DbErr};
+
+use super::pending::{Pending, RecipientKey};
+use super::{addresses, clicks, create};
+use crate::batch::{Batch, Column};
+use crate::error::Result;
+use crate::facts_row::{self, CHANGE_COLUMNS, FACT_COLUMNS};
+use crate::rollup::RollUp;
+
+/// A recipient under lock.
+struct Recipient {
+    email_key: String,
+    domain: String,
+    is_simulator: bool,
+    has_ref: bool,
+    facts: Facts,
+}
+
+/// Folds matched events that are new into their recipients, addresses and clicks, and adds the differences to `rollup`.
+pub async fn fold<C: ConnectionTrait>(
+    connection: &C,
+    events: &[Pending],
+    rollup: &mut RollUp,
+    now: Timestamp,
+) -> Result<()> {
+    let keys: BTreeSet<RecipientKey> = events.iter().filter_map(|event| event.matched).collect();
+    if keys.is_empty() {
+        return Ok(());
+    }
+    let mut recipients = lock(connection, &keys).await?;
+    let before: Vec<_> =
+        recipients.values().map(|recipient| contribution(&recipient.facts, recipient.is_simulator)).collect();
+    let mut outcomes = addresses::Reports::default();
+    let mut refs = BTreeMap::new();
+    for event in events {
+        let Some((key, recipient)) = event.matched.and_then(|key| Some((key, recipients.get_mut(&key)?))) else { continue };
+        recipient.facts.add(&event.report());
+        // A bounce is about the address that was written to, also where the recipient has got another one since.
+        outcomes.add(event.email_key.as_deref().unwrap_or(&recipient.email_key), event);
+        if let Some(id) = event.recipient_ref.as_ref().filter(|_| !recipient.has_ref) {
+            let known = refs.entry(key).or_insert_with(|| id.clone());
+            if id < known {
+                known.clone_from(id);
+            }
+        }
+    }
+    let clicked = events.iter().filter(|event| event.kind == EventKind::Clicked).collect::<Vec<_>>();
+    if !clicked.is_empty() {
+        for (key, summary) in clicks::record(connection, &clicked).await? {
+            if let Some(recipient) = recipients.get_mut(&key) {
+                recipient.facts.set_clicks(summary);
+            }
+        }
+    }
+    for ((key, recipient), before) in recipients.iter().zip(&before) {
+        let after = contribution(&recipient.facts, recipient.is_simulator);
+        rollup.change(key.campaign, &recipient.domain, before, &after);
+    }
+    if !refs.is_empty() {
+        create::learn_refs(connection, refs).await?;
+    }
+    write(connection, &recipients).await?;
+    outcomes.write(connection, now).await
+}
+
+/// Locks and reads the recipients, in the order of their keys.
+async fn lock<C: ConnectionTrait>(
+    connection: &C,
+    keys: &BTreeSet<RecipientKey>,
+) -> Result<BTreeMap<RecipientKey, Recipient>, DbErr> {
+    let mut batch = Batch::new(&[("campaign_id", Column::Big), ("number", Column::Big)]);
+    keys.iter().for_each(|key| batch.push([key.campaign.into(), key.number.into()]));
+    let lock = match connection.get_database_backend() {
+        DatabaseBackend::Postgres => "FOR UPDATE OF recipient",
+        _ => "",
+    };
+    let facts = FACT_COLUMNS.split(", ").map(|name| format!("recipient.{name}")).collect::<Vec<_>>().join(", ");
+    let sql = format!(
+        "SELECT recipient.campaign_id, recipient.number, email_key, domain, is_simulator, ref IS NOT NULL, {facts} \
+         FROM {{rows}} JOIN recipient ON recipient.campaign_id = rows.campaign_id AND recipient.number = rows.number \
+         ORDER BY recipient.campaign_id, recipient.number {lock}"
+    );
+    let mut recipients = BTreeMap::new();
+    for row in batch.query(connection, &sql, []).await? {
+        let key = RecipientKey { campaign: row.try_get_by_index(0)?, number: row.try_get_by_index(1)? };
+        let recipient = Recipient {
+            email_key: row.try_get_by_index(2)?,
+            domain: row.try_get_by_index(3)?,
+            is_simulator: row.try_get_by_index(4)?,
+            has_ref: row.try_get_by_index(5)?,
+            facts: facts_row::read(&row, 6)?,
+        };
+        recipients.insert(key, recipient);
+    }
+    Ok(recipients)
+}
+
+async fn write<C: ConnectionTrait>(
+    connection: &C,
+    recipients: &BTreeMap<RecipientKey, Recipient>,
+) -> Result<(), DbErr> {
+    let mut batch = Batch::new(CHANGE_COLUMNS);
+    for (key, recipient) in recipients {
+        batch.push_row(facts_row::batch_row(key.campaign, key.number, &recipient.facts));
+    }
+    let sql = format!(
+        "UPDATE recipient SET {} FROM {{rows}} WHERE recipient.campaign_id = rows.campaign_id AND recipient.number = rows.number",
+        facts_row::assignments()
+    );
+    batch.execute(connection, &sql, []).await.map(|_| ())
+}

@@ -1,0 +1,160 @@
+//! Whom an event is about: our recipient id in its metadata, else its message id, else campaign and address.
+
+use std::collections::{BTreeSet, HashMap};
+
+use sea_orm::{ConnectionTrait, DbErr};
+
+use super::pending::{Pending, RecipientKey};
+use crate::batch::{Batch, Column};
+
+/// A recipient that an event may be about.
+struct Candidate {
+    key: RecipientKey,
+    recipient_ref: Option<String>,
+    email_key: String,
+    skipped: bool,
+}
+
+/// Finds the campaign and the recipient of each event that has none yet.
+pub async fn match_all<C: ConnectionTrait>(connection: &C, events: &mut [Pending]) -> Result<(), DbErr> {
+    find_campaigns(connection, events).await?;
+    by_message_id(connection, events).await?;
+    by_ref(connection, events).await?;
+    by_address(connection, events).await
+}
+
+/// Sets the campaign of the events that name one: by the first of their keys that is one's.
+pub async fn find_campaigns<C: ConnectionTrait>(connection: &C, events: &mut [Pending]) -> Result<(), DbErr> {
+    let keys: BTreeSet<&str> = events.iter().flat_map(|event| &event.campaign_keys).map(String::as_str).collect();
+    if keys.is_empty() {
+        return Ok(());
+    }
+    let mut batch = Batch::new(&[("key", Column::Text)]);
+    keys.into_iter().for_each(|key| batch.push([key.into()]));
+    let sql = "SELECT campaign.key, campaign.id FROM {rows} JOIN campaign ON campaign.key = rows.key";
+    let mut ids: HashMap<String, i64> = HashMap::new();
+    for row in batch.query(connection, sql, []).await? {
+        ids.insert(row.try_get_by_index(0)?, row.try_get_by_index(1)?);
+    }
+    for event in events.iter_mut().filter(|event| event.campaign.is_none()) {
+        event.campaign = event.campaign_keys.iter().find_map(|key| ids.get(key)).copied();
+    }
+    Ok(())
+}
+
+async fn by_message_id<C: ConnectionTrait>(connection: &C, events: &mut [Pending]) -> Result<(), DbErr> {
+    let open = |event: &&Pending| event.matched.is_none();
+    let ids: BTreeSet<&str> = events.iter().filter(open).filter_map(|event| event.message_id.as_deref()).collect();
+    if ids.is_empty() {
+        return Ok(());
+    }
+    let mut batch = Batch::new(&[("message_id", Column::Text)]);
+    ids.into_iter().for_each(|id| batch.push([id.into()]));
+    let sql = "SELECT message.message_id, recipient.campaign_id, recipient.number, recipient.ref, recipient.email_key, \
+               recipient.skip IS NOT NULL \
+               FROM {rows} JOIN message ON message.message_id = rows.message_id \
+               JOIN recipient ON recipient.campaign_id = message.campaign_id AND recipient.number = message.recipient";
+    let candidates = candidates(batch.query(connection, sql, []).await?)?;
+    for event in events.iter_mut().filter(|event| event.matched.is_none()) {
+        let Some(found) = event.message_id.as_ref().and_then(|id| candidates.get(id)) else { continue };
+        // Our own id in the metadata outweighs the message id: where they disagree, the id decides, next.
+        let agrees = |candidate: &&Candidate| match (&event.recipient_ref, &candidate.recipient_ref) {
+            (Some(reported), Some(known)) => reported == known,
+            (Some(_), None) | (None, _) => true,
+        };
+        let agreeing: Vec<&Candidate> = found.iter().filter(agrees).collect();
+        if let Some(key) = choose(event, &agreeing) {
+            event.matched = Some(key);
+            event.known_message = true;
+        }
+    }
+    Ok(())
+}
+
+async fn by_ref<C: ConnectionTrait>(connection: &C, events: &mut [Pending]) -> Result<(), DbErr> {
+    let open = |event: &&Pending| event.matched.is_none();
+    let refs: BTreeSet<&str> = events.iter().filter(open).filter_map(|event| event.recipient_ref.as_deref()).collect();
+    if refs.is_empty() {
+        return Ok(());
+    }
+    let mut batch = Batch::new(&[("ref", Column::Text)]);
+    refs.into_iter().for_each(|id| batch.push([id.into()]));
+    let sql = "SELECT recipient.ref, recipient.campaign_id, recipient.number, recipient.ref, recipient.email_key, \
+               recipient.skip IS NOT NULL \
+               FROM {rows} JOIN recipient ON recipient.ref = rows.ref";
+    let candidates = candidates(batch.query(connection, sql, []).await?)?;
+    for event in events.iter_mut().filter(|event| event.matched.is_none()) {
+        let Some(found) = event.recipient_ref.as_ref().and_then(|id| candidates.get(id)) else { continue };
+        let fits = |candidate: &&Candidate| match (event.campaign, event.names_campaign, &event.email_key) {
+            (Some(campaign), ..) => campaign == candidate.key.campaign,
+            // The campaign is not known (yet): the id may mean somebody else in another one.
+            (None, true, _) => false,
+            (None, false, Some(email)) => candidate.email_key == *email,
+            (None, false, None) => true,
+        };
+        let found: Vec<&Candidate> = found.iter().filter(fits).collect();
+        event.matched = choose(event, &found);
+    }
+    Ok(())
+}
+
+/// By campaign and address: of several (doubles), the one that was sent to.
+pub async fn by_address<C: ConnectionTrait>(connection: &C, events: &mut [Pending]) -> Result<(), DbErr> {
+    let place = |event: &Pending| Some((event.campaign?, event.email_key.clone()?));
+    let places: BTreeSet<(i64, String)> =
+        events.iter().filter(|event| event.matched.is_none()).filter_map(place).collect();
+    if places.is_empty() {
+        return Ok(());
+    }
+    let mut batch = Batch::new(&[("campaign_id", Column::Big), ("email_key", Column::Text)]);
+    places.into_iter().for_each(|(campaign, email)| batch.push([campaign.into(), email.into()]));
+    let sql = "SELECT recipient.email_key, recipient.campaign_id, recipient.number, recipient.ref, recipient.email_key, \
+               recipient.skip IS NOT NULL \
+               FROM {rows} JOIN recipient ON recipient.campaign_id = rows.campaign_id AND recipient.email_key = rows.email_key";
+    let mut found: HashMap<(i64, String), Candidate> = HashMap::new();
+    for (email, candidates) in candidates(batch.query(connection, sql, []).await?)? {
+        for candidate in candidates {
+            let place = (candidate.key.campaign, email.clone());
+            let rank = |candidate: &Candidate| (candidate.skipped, candidate.key.number);
+            if found.get(&place).is_none_or(|known| rank(&candidate) < rank(known)) {
+                found.insert(place, candidate);
+            }
+        }
+    }
+    for event in events.iter_mut().filter(|event| event.matched.is_none()) {
+        // An event that names another recipient by our own id is about that one, who is not known yet.
+        let agrees = |candidate: &&Candidate| match (&event.recipient_ref, &candidate.recipient_ref) {
+            (Some(reported), Some(known)) => reported == known,
+            _ => true,
+        };
+        event.matched = place(event).and_then(|place| found.get(&place)).filter(agrees).map(|candidate| candidate.key);
+    }
+    Ok(())
+}
+
+fn candidates(rows: Vec<sea_orm::QueryResult>) -> Result<HashMap<String, Vec<Candidate>>, DbErr> {
+    let mut found: HashMap<String, Vec<Candidate>> = HashMap::new();
+    for row in rows {
+        let candidate = Candidate {
+            key: RecipientKey { campaign: row.try_get_by_index(1)?, number: row.try_get_by_index(2)? },
+            recipient_ref: row.try_get_by_index(3)?,
+            email_key: row.try_get_by_index(4)?,
+            skipped: row.try_get_by_index(5)?,
+        };
+        found.entry(row.try_get_by_index(0)?).or_default().push(candidate);
+    }
+    Ok(found)
+}
+
+/// The one candidate; of several the one with the event's address (some providers give one message id to a whole transmission).
+fn choose(event: &Pending, candidates: &[&Candidate]) -> Option<RecipientKey> {
+    match candidates {
+        [] => None,
+        [only] => Some(only.key),
+        several => {
+            let email = event.email_key.as_ref()?;
+            let fitting = several.iter().filter(|candidate| candidate.email_key == *email);
+            fitting.min_by_key(|candidate| (candidate.skipped, candidate.key)).map(|candidate| candidate.key)
+        }
+    }
+}

@@ -1,0 +1,145 @@
+//! What an installation is told: defaults, then a file, then the environment.
+//!
+//! [`Config::load`] refuses what cannot be understood (an unknown key, a number where a text belongs);
+//! [`Config::check`] judges what was understood and lists everything that will not work, with what to do. Neither ever
+//! shows a value that may be secret. The defaults are a commented file, compiled in, so that their description cannot
+//! go stale.
+
+mod check;
+mod error;
+mod layers;
+mod secret;
+
+use std::collections::BTreeMap;
+use std::ffi::OsString;
+use std::num::{NonZeroU16, NonZeroU32};
+use std::path::{Path, PathBuf};
+
+use connectors::sources::SourceSettings;
+use serde::{Deserialize, Serialize};
+
+pub use check::{Finding, Severity};
+pub use error::ConfigError;
+pub use secret::{Secret, SecretKey, SecretKeyError};
+
+/// The defaults with their description, as `nachfass config default` prints them.
+pub const DEFAULT: &str = include_str!("config.default.toml");
+
+/// The file that is read from the working folder where no other is named.
+pub const FILE_NAME: &str = "nachfass.toml";
+
+/// The configuration of one process.
+#[derive(Clone, Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Config {
+    /// Where the API and the web page answer, as an IP address and a port.
+    pub listen: String,
+    /// How browsers and providers reach them; without a slash at its end.
+    pub public_url: String,
+    /// The folder of the SQLite file, exports and the secret key.
+    pub data_dir: PathBuf,
+    /// PostgreSQL or SQLite as configured; empty for SQLite in `data_dir`. Connect to [`Config::database_url`].
+    pub database_url: Secret,
+    /// The connections that each process keeps to PostgreSQL at most.
+    pub database_max_connections: NonZeroU32,
+    /// Redis; empty for a queue in memory.
+    pub redis_url: Secret,
+    /// 32 bytes as base64; empty for a key kept in `data_dir`. [`Config::secret_key`] is the key itself.
+    pub secret_key: Secret,
+    /// What is logged: a level, or directives for single modules.
+    pub log: String,
+    /// How a line of the log looks.
+    pub log_format: LogFormat,
+    /// The part that runs jobs.
+    pub worker: WorkerConfig,
+    /// Who may post events to `/ingest/{name}`.
+    #[serde(default)]
+    pub sources: Vec<SourceSettings>,
+    /// Where each key was set that is not a default.
+    #[serde(skip)]
+    origins: BTreeMap<String, String>,
+}
+
+/// The `[worker]` table.
+#[derive(Clone, Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct WorkerConfig {
+    /// The jobs that one process runs at the same time, in each queue.
+    pub concurrency: NonZeroU16,
+}
+
+/// How a line of the log looks.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Deserialize, Serialize)]
+#[serde(rename_all = "lowercase")]
+pub enum LogFormat {
+    /// Text on a terminal, JSON otherwise.
+    #[default]
+    Auto,
+    /// For reading.
+    Text,
+    /// For machines: one object a line.
+    Json,
+}
+
+impl Config {
+    /// Reads the configuration: the defaults, then `path` or else [`FILE_NAME`] in the working folder where there is
+    /// one, then the environment.
+    ///
+    /// # Errors
+    /// A file that cannot be read or is not TOML, a key that does not exist, a value of the wrong kind.
+    pub fn load(path: Option<&Path>) -> Result<Self, ConfigError> {
+        let file = match path {
+            Some(path) => Some(path),
+            None => Some(Path::new(FILE_NAME)).filter(|path| path.exists()),
+        };
+        Self::load_from(file, std::env::vars_os())
+    }
+
+    /// The same with an environment of the caller's choice; without `file` only defaults and environment count.
+    ///
+    /// # Errors
+    /// As [`Config::load`].
+    pub fn load_from(
+        file: Option<&Path>,
+        environment: impl IntoIterator<Item = (OsString, OsString)>,
+    ) -> Result<Self, ConfigError> {
+        let figment = layers::stack(file, environment)?;
+        let mut config: Self = figment.extract().map_err(ConfigError::of_figment)?;
+        config.public_url.truncate(config.public_url.trim_end_matches('/').len());
+        config.origins = layers::origins(&figment);
+        Ok(config)
+    }
+
+    /// The database to connect to: the configured one, or the SQLite file in `data_dir`.
+    #[must_use]
+    pub fn database_url(&self) -> Secret {
+        if !self.database_url.is_empty() {
+            return self.database_url.clone();
+        }
+        let file = self.data_dir.join("nachfass.sqlite").to_string_lossy().into_owned();
+        // The three characters that mean something else in a URL's path.
+        let file = file.replace('%', "%25").replace('?', "%3F").replace('#', "%23");
+        Secret::from(format!("sqlite://{file}?mode=rwc"))
+    }
+
+    /// The key that signs and encrypts: the configured one, or the one kept in `data_dir`, made where there is none.
+    ///
+    /// # Errors
+    /// A key that is not 32 bytes as base64, or a `data_dir` that cannot be read or written.
+    pub fn secret_key(&self) -> Result<SecretKey, SecretKeyError> {
+        if self.secret_key.is_empty() {
+            SecretKey::load_or_create(&self.data_dir)
+        } else {
+            SecretKey::decode(self.secret_key.expose()).ok_or(SecretKeyError::Configured)
+        }
+    }
+
+    /// Where `key` was set (`nachfass.toml`, an environment variable); `None` for a default.
+    #[must_use]
+    pub fn origin(&self, key: &str) -> Option<&str> {
+        self.origins.get(key).map(String::as_str)
+    }
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,250 @@
+//! What will not work, though it could be read: everything at once, each with what to do about it.
+
+use std::collections::HashSet;
+use std::fmt;
+use std::net::{IpAddr, SocketAddr};
+
+use connectors::sources::SourceSettings;
+use domain::Provider;
+use serde::Serialize;
+use tracing_subscriber::EnvFilter;
+use url::{Host, Url};
+
+use super::{Config, Secret, SecretKey};
+
+/// How bad a finding is.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Severity {
+    /// nachfass does not start.
+    Error,
+    /// It starts, but probably not as it is meant.
+    Warning,
+}
+
+/// Something about the configuration that somebody should change.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+pub struct Finding {
+    /// How bad it is.
+    pub severity: Severity,
+    /// The path of the key: `sources[0].secrets`.
+    pub key: String,
+    /// The file or variable that set it; `None` for a default.
+    pub origin: Option<String>,
+    /// What is wrong.
+    pub problem: String,
+    /// What to do.
+    pub advice: String,
+}
+
+impl fmt::Display for Finding {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let severity = match self.severity {
+            Severity::Error => "error",
+            Severity::Warning => "warning",
+        };
+        write!(f, "{severity}: {}", self.key)?;
+        if let Some(origin) = &self.origin {
+            write!(f, " ({origin})")?;
+        }
+        write!(f, ": {}: {}", self.problem, self.advice)
+    }
+}
+
+/// Collects findings and says where their keys were set.
+struct Findings<'a> {
+    config: &'a Config,
+    found: Vec<Finding>,
+}
+
+impl Findings<'_> {
+    fn error(&mut self, key: impl Into<String>, problem: impl Into<String>, advice: &str) {
+        self.add(Severity::Error, key.into(), problem.into(), advice);
+    }
+
+    fn warning(&mut self, key: impl Into<String>, problem: impl Into<String>, advice: &str) {
+        self.add(Severity::Warning, key.into(), problem.into(), advice);
+    }
+
+    fn add(&mut self, severity: Severity, key: String, problem: String, advice: &str) {
+        // All sources come from one place: a later layer replaces the list as a whole.
+        let set = key.split_once('[').map_or(key.as_str(), |(list, _)| list);
+        let origin = self.config.origin(set).map(str::to_owned);
+        self.found.push(Finding { severity, key, origin, problem, advice: advice.to_owned() });
+    }
+}
+
+impl Config {
+    /// Everything that will not work, or probably not as it is meant, in the order of the default file.
+    #[must_use]
+    pub fn check(&self) -> Vec<Finding> {
+        let mut findings = Findings { config: self, found: Vec::new() };
+        check_addresses(self, &mut findings);
+        check_stores(self, &mut findings);
+        check_secret_key(self, &mut findings);
+        check_log(self, &mut findings);
+        let mut names = HashSet::new();
+        for (index, source) in self.sources.iter().enumerate() {
+            let key = |field: &str| format!("sources[{index}].{field}");
+            if !names.insert(source.name.as_str()) {
+                let problem = format!("{:?} is the name of an earlier source", source.name);
+                findings.error(key("name"), problem, "give each source a name of its own: it is its URL");
+            }
+            check_source(source, &key, &mut findings);
+        }
+        findings.found
+    }
+}
+
+fn check_addresses(config: &Config, findings: &mut Findings<'_>) {
+    if config.listen.parse::<SocketAddr>().is_err() {
+        let problem = format!("{:?} is not an IP address and a port", config.listen);
+        findings.error("listen", problem, "write 127.0.0.1:8080, or 0.0.0.0:8080 for every interface");
+    }
+    let advice = "write it as a browser shows it, for example https://nachfass.example.com";
+    match Url::parse(&config.public_url) {
+        Ok(url) if !matches!(url.scheme(), "http" | "https") => {
+            findings.error("public_url", "it begins with neither https:// nor http://", advice);
+        }
+        Ok(url) if url.has_authority() && has_extras(&url) => {
+            findings.error("public_url", "it holds a user, a query or a fragment", advice);
+        }
+        Ok(url) if url.scheme() == "http" && !is_this_machine(&url) => {
+            let advice = "put a reverse proxy with TLS before it and write https://, or keep it to your own network";
+            findings.warning("public_url", "sessions and personal data would travel unencrypted", advice);
+        }
+        Ok(_) => {}
+        Err(error) => findings.error("public_url", format!("it is not a URL ({error})"), advice),
+    }
+}
+
+/// Whether a base URL holds what cannot be carried over into the URLs made from it.
+fn has_extras(url: &Url) -> bool {
+    !url.username().is_empty() || url.password().is_some() || url.query().is_some() || url.fragment().is_some()
+}
+
+fn is_this_machine(url: &Url) -> bool {
+    match url.host() {
+        Some(Host::Domain(name)) => name == "localhost" || name.ends_with(".localhost"),
+        Some(Host::Ipv4(address)) => IpAddr::from(address).is_loopback(),
+        Some(Host::Ipv6(address)) => IpAddr::from(address).is_loopback(),
+        None => false,
+    }
+}
+
+fn check_stores(config: &Config, findings: &mut Findings<'_>) {
+    let database = &config.database_url;
+    let postgres = has_scheme(database, &["postgres://", "postgresql://"]);
+    if !database.is_empty() && !postgres && !has_scheme(database, &["sqlite:"]) {
+        let advice = "write postgres://user:password@host/database, or leave it empty for SQLite in data_dir";
+        findings.error("database_url", "it begins with neither postgres:// nor sqlite:", advice);
+    } else if postgres && let Err(error) = Url::parse(database.expose()) {
+        let advice = "characters such as @ / # % in a password must be percent-encoded";
+        findings.error("database_url", format!("it is not a URL ({error})"), advice);
+    }
+    let redis = &config.redis_url;
+    if redis.is_empty() {
+        return;
+    }
+    if !has_scheme(redis, &["redis://", "rediss://"]) {
+        let advice = "write redis://host:6379, or rediss:// for TLS, or leave it empty for a queue in memory";
+        findings.error("redis_url", "it begins with neither redis:// nor rediss://", advice);
+    } else if let Err(error) = Url::parse(redis.expose()) {
+        let advice = "characters such as @ / # % in a password must be percent-encoded";
+        findings.error("redis_url", format!("it is not a URL ({error})"), advice);
+    }
+    if !postgres {
+        let advice = "set database_url to PostgreSQL for more than one process, or leave redis_url empty";
+        findings.warning("redis_url", "Redis spreads work over processes, but SQLite serves only one", advice);
+    }
+}
+
+fn has_scheme(url: &Secret, schemes: &[&str]) -> bool {
+    schemes.iter().any(|scheme| url.expose().starts_with(scheme))
+}
+
+fn check_secret_key(config: &Config, findings: &mut Findings<'_>) {
+    if !config.secret_key.is_empty() && SecretKey::decode(config.secret_key.expose()).is_none() {
+        let advice = "make one with: openssl rand -base64 32";
+        findings.error("secret_key", "it is not 32 bytes as base64", advice);
+    }
+    #[cfg(unix)]
+    {
+        use std::os::unix::fs::PermissionsExt;
+        let file = config.data_dir.join(SecretKey::FILE_NAME);
+        if std::fs::metadata(&file).is_ok_and(|file| file.permissions().mode() & 0o007 != 0) {
+            let problem = format!("{} is open to every user of this machine", file.display());
+            findings.warning("data_dir", problem, "chmod 600 it, and replace the key if others have been there");
+        }
+    }
+}
+
+fn check_log(config: &Config, findings: &mut Findings<'_>) {
+    const LEVELS: [&str; 6] = ["error", "warn", "info", "debug", "trace", "off"];
+    if let Err(error) = EnvFilter::builder().parse(&config.log) {
+        findings.error("log", format!("it cannot be read ({error})"), "write a level, or \"info,worker=debug\"");
+    }
+    // A word alone that is no level names a module: a misspelt level would switch everything else off in silence.
+    for word in config.log.split(',').map(str::trim).filter(|word| word.chars().all(char::is_alphabetic)) {
+        if !word.is_empty() && !LEVELS.contains(&word.to_lowercase().as_str()) {
+            let problem = format!("{word:?} is not a level; {}", super::error::hint(word, &LEVELS));
+            findings.warning("log", problem, "for everything of a module write module=trace");
+        }
+    }
+}
+
+fn check_source(source: &SourceSettings, key: &impl Fn(&str) -> String, findings: &mut Findings<'_>) {
+    let valid = |byte: u8| byte.is_ascii_alphanumeric() || matches!(byte, b'-' | b'_');
+    if source.name.is_empty() || !source.name.bytes().all(valid) {
+        let problem = format!("{:?} cannot be the last part of a URL", source.name);
+        findings.error(key("name"), problem, "use letters, digits, - and _");
+    }
+    check_proof(source, key, findings);
+    if source.secrets.iter().any(|secret| secret.trim().is_empty()) {
+        let problem = format!("{:?} has an empty key, and anybody can sign with that", source.name);
+        findings.error(key("secrets"), problem, "remove it, or enter the key that the provider shows");
+    }
+    let complete =
+        |pair: &String| pair.split_once(':').is_some_and(|(user, password)| !user.is_empty() && !password.is_empty());
+    if !source.basic_auth.iter().all(complete) {
+        let problem = format!("{:?} has an entry that is not user:password", source.name);
+        findings.error(key("basic_auth"), problem, "write \"user:password\", neither of them empty");
+    }
+    if source.url.as_ref().is_some_and(|url| Url::parse(url).is_err()) {
+        let problem = format!("{:?} has something that is not a URL", source.name);
+        findings.error(key("url"), problem, "copy the URL as it was entered at the provider");
+    }
+}
+
+/// Whether the source can tell its provider from anybody else.
+fn check_proof(source: &SourceSettings, key: &impl Fn(&str) -> String, findings: &mut Findings<'_>) {
+    let name = &source.name;
+    let ses = source.provider == Provider::Ses;
+    // Amazon's own signature proves only that the message comes from some SNS topic, and anybody can have one.
+    let proof = if ses { !source.topics.is_empty() } else { !source.secrets.is_empty() };
+    if source.insecure {
+        let problem = format!("{name:?} accepts events from anybody who knows its URL");
+        findings.warning(key("insecure"), problem, "for trying out only: remove it and configure a key or password");
+    } else if !proof && source.basic_auth.is_empty() {
+        let (field, advice) = if ses {
+            ("topics", "list the ARN of the SNS topic in topics, or set basic_auth")
+        } else {
+            (
+                "secrets",
+                "enter the provider's verification key in secrets, or set basic_auth; insecure = true accepts anybody",
+            )
+        };
+        findings.error(key(field), format!("{name:?} could not tell its provider from anybody else"), advice);
+    } else if ses && !proof {
+        let problem = format!("{name:?} names no SNS topic, so none of them can be confirmed");
+        findings.warning(key("topics"), problem, "list the ARN of the topic");
+    }
+    if !ses && !source.topics.is_empty() {
+        let problem = format!("{name:?} is not Amazon SES, so topics mean nothing");
+        findings.warning(key("topics"), problem, "remove them");
+    }
+    if ses && source.topics.iter().any(|topic| !(topic.starts_with("arn:") && topic.contains(":sns:"))) {
+        let problem = format!("{name:?} has an entry that is not the ARN of an SNS topic");
+        findings.warning(key("topics"), problem, "write arn:aws:sns:REGION:ACCOUNT:TOPIC");
+    }
+}

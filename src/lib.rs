@@ -1,0 +1,4 @@
+//! The program: what `main` calls.
+
+pub mod config;
+pub mod logging;
