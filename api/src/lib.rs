@@ -1,1 +1,122 @@
-//! api
+//! The outside of nachfass over HTTP: thin. It finds out who is asking, calls the services and converts what they say.
+//!
+//! One file for each subject; [`routes`] is the list of addresses. GraphQL's types are in [`graphql`].
+
+mod assets;
+pub mod auth;
+mod body;
+pub mod errors;
+mod graphiql;
+pub mod graphql;
+mod graphql_http;
+mod graphql_ws;
+pub mod health;
+mod index;
+pub mod ingest;
+mod options;
+mod rate_limit;
+pub mod request_id;
+mod security;
+mod session;
+#[cfg(test)]
+mod testing;
+#[cfg(test)]
+mod tests;
+mod uploads;
+
+use std::net::TcpListener;
+use std::sync::Arc;
+use std::time::Duration;
+
+use actix_web::middleware::{Compress, from_fn};
+use actix_web::web::{self, Data, ServiceConfig};
+use actix_web::{App, HttpServer};
+use service::Services;
+use tokio_util::sync::CancellationToken;
+
+use crate::errors::ApiError;
+use crate::graphql::Schema;
+use crate::health::Probe;
+use crate::ingest::IngestDoor;
+use crate::rate_limit::SignInLimits;
+
+pub use options::ApiOptions;
+
+/// Seconds that requests get to end once the program is told to stop.
+const SHUTDOWN_SECONDS: u64 = 25;
+
+/// Longer than reverse proxies keep a connection for its next request (nginx: 60 s): whoever closes first must not be us.
+const KEEP_ALIVE: Duration = Duration::from_secs(75);
+
+/// What all requests share.
+pub struct AppState {
+    services: Services,
+    schema: Schema,
+    ingest: Arc<dyn IngestDoor>,
+    probe: Arc<dyn Probe>,
+    options: ApiOptions,
+    sign_in_limits: SignInLimits,
+    /// Cancelled when the program stops: what has no end of its own ends then.
+    stopping: CancellationToken,
+}
+
+impl AppState {
+    /// Over these services; `ingest` takes what providers post, `probe` knows how the installation is.
+    #[must_use]
+    pub fn new(
+        services: Services,
+        schema: Schema,
+        ingest: Arc<dyn IngestDoor>,
+        probe: Arc<dyn Probe>,
+        options: ApiOptions,
+    ) -> Self {
+        let sign_in_limits = SignInLimits::new();
+        Self { services, schema, ingest, probe, options, sign_in_limits, stopping: CancellationToken::new() }
+    }
+}
+
+/// Serves until `shutdown` is cancelled; requests that are under way may end, within 30 seconds.
+///
+/// # Errors
+/// Where the listener cannot be used.
+pub async fn serve(listener: TcpListener, mut state: AppState, shutdown: CancellationToken) -> std::io::Result<()> {
+    state.stopping = shutdown.clone();
+    let state = Data::new(state);
+    HttpServer::new(move || App::new().app_data(state.clone()).configure(routes))
+        .keep_alive(KEEP_ALIVE)
+        .disable_signals()
+        .shutdown_signal(shutdown.cancelled_owned())
+        .shutdown_timeout(SHUTDOWN_SECONDS)
+        .listen(listener)?
+        .run()
+        .await
+}
+
+/// All addresses, with what every answer goes through. The application's data must hold `Data<AppState>`.
+pub fn routes(config: &mut ServiceConfig) {
+    // The last one wrapped sees the request first (it gets its id before anything can fail) and the answer last.
+    let scope = web::scope("")
+        .wrap(from_fn(errors::render))
+        .wrap(Compress::default())
+        .wrap(from_fn(security::headers))
+        .wrap(from_fn(request_id::track))
+        .configure(addresses)
+        .default_service(web::to(|| async { Err::<&str, _>(ApiError::NotFound) }));
+    config.service(scope);
+}
+
+fn addresses(config: &mut ServiceConfig) {
+    let at = web::resource::<&str>;
+    config
+        .service(at("/").get(index::show))
+        .service(at("/assets/{file}").get(assets::page_file))
+        .service(at("/healthz").get(health::alive).head(health::alive))
+        .service(at("/readyz").get(health::ready).head(health::ready))
+        .service(at("/session").post(session::sign_in).delete(session::sign_out))
+        .service(at("/graphql").post(graphql_http::execute))
+        .service(at("/graphql/ws").get(graphql_ws::connect))
+        .service(at("/graphiql").get(graphiql::show))
+        .service(at("/graphiql/{file}").get(assets::graphiql_file))
+        .service(at("/ingest/{source}").post(ingest::receive).head(ingest::greet).get(ingest::check))
+        .service(at("/uploads").post(uploads::store));
+}

@@ -5,6 +5,7 @@
 //! [`clicks`]), how an address is doing ([`health`]) and what a campaign's figures are ([`contribution`]).
 //! The crates around this one bring the facts and store the results.
 
+pub mod campaign;
 pub mod clicks;
 pub mod clock;
 pub mod contribution;

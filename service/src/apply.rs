@@ -158,14 +158,15 @@ impl Applier {
     }
 }
 
-/// Folds new events, and those older ones that can be matched now that their message ids are known.
-async fn settle(transaction: &DatabaseTransaction, new: Vec<Pending>, rollup: &mut RollUp, now: Timestamp) -> Result<()> {
+/// Folds new events, and those older ones that can be matched now that their message ids are known; says how many it were.
+async fn settle(transaction: &DatabaseTransaction, new: Vec<Pending>, rollup: &mut RollUp, now: Timestamp) -> Result<usize> {
     let mut events: Vec<Pending> = new.into_iter().filter(|event| event.matched.is_some()).collect();
     let learned = events::learn_message_ids(transaction, &events).await?;
     if !learned.is_empty() {
         events.extend(rematch::by_message_ids(transaction, learned).await?);
     }
-    fold::fold(transaction, &events, rollup, now).await
+    fold::fold(transaction, &events, rollup, now).await?;
+    Ok(events.len())
 }
 
 /// A transaction that failed, and the first delivery that it had claimed.

@@ -1,14 +1,14 @@
 //! Many rows in one statement, the same SQL on both databases.
 //!
 //! A [`Batch`] is a small table of typed columns that a statement can read from: `{rows}` in its SQL becomes
-//! `unnest($1::bigint[], …) AS rows (a, …)` on PostgreSQL, which binds one array for each column, and a read of one JSON
-//! parameter by `json_each` on SQLite. Neither has a limit on the number of rows, and both are prepared once.
+//! `unnest($1::text::bigint[], …) AS rows (a, …)` on PostgreSQL, which gets one array for each column, and a read of one JSON
+//! parameter by `json_each` on SQLite. Neither has a limit on the number of rows, and both are prepared once. Arrays travel as
+//! PostgreSQL's array literals, because those that sea-query binds cannot hold nulls.
 //!
 //! This is the one place in which the two databases' SQL differs for bulk work.
 
 use std::fmt::Write;
 
-use sea_orm::sea_query::ArrayType;
 use sea_orm::{ConnectionTrait, DatabaseBackend, DbErr, QueryResult, Statement, Value};
 
 /// The type of a column of a [`Batch`].
@@ -27,13 +27,13 @@ pub enum Column {
 }
 
 impl Column {
-    const fn postgres(self) -> (&'static str, ArrayType) {
+    const fn postgres(self) -> &'static str {
         match self {
-            Self::Big => ("bigint[]", ArrayType::BigInt),
-            Self::Int => ("integer[]", ArrayType::Int),
-            Self::Small => ("smallint[]", ArrayType::SmallInt),
-            Self::Text => ("text[]", ArrayType::String),
-            Self::Bool => ("boolean[]", ArrayType::Bool),
+            Self::Big => "bigint[]",
+            Self::Int => "integer[]",
+            Self::Small => "smallint[]",
+            Self::Text => "text[]",
+            Self::Bool => "boolean[]",
         }
     }
 }
@@ -127,7 +127,7 @@ impl Batch {
         let list = |item: &dyn Fn(usize, &(&'static str, Column)) -> String| {
             self.columns.iter().enumerate().map(|(index, column)| item(index, column)).collect::<Vec<_>>().join(", ")
         };
-        let arrays = list(&|index, (_, column)| format!("${}::{}", index + 1, column.postgres().0));
+        let arrays = list(&|index, (_, column)| format!("${}::text::{}", index + 1, column.postgres()));
         let names = list(&|_, (name, _)| (*name).to_owned());
         format!("unnest({arrays}) AS rows ({names})")
     }
@@ -144,10 +144,7 @@ impl Batch {
     }
 
     fn into_arrays(self) -> Vec<Value> {
-        let array = |((_, column), values): (&(&'static str, Column), Vec<Value>)| {
-            Value::Array(column.postgres().1, Some(Box::new(values)))
-        };
-        self.columns.iter().zip(self.values).map(array).collect()
+        self.values.into_iter().map(|values| array_literal(&values).into()).collect()
     }
 
     fn into_json(self) -> Result<String, DbErr> {
@@ -162,6 +159,46 @@ impl Batch {
     }
 }
 
+/// An array as PostgreSQL writes it: `{1,NULL,"a \"text\""}`.
+fn array_literal(values: &[Value]) -> String {
+    let mut literal = String::with_capacity(values.len() * 8 + 2);
+    literal.push('{');
+    for (index, value) in values.iter().enumerate() {
+        if index > 0 {
+            literal.push(',');
+        }
+        // Writing to a String cannot fail.
+        match value {
+            Value::BigInt(Some(number)) => write!(literal, "{number}").ok(),
+            Value::Int(Some(number)) => write!(literal, "{number}").ok(),
+            Value::SmallInt(Some(number)) => write!(literal, "{number}").ok(),
+            Value::Bool(Some(flag)) => write!(literal, "{flag}").ok(),
+            Value::String(Some(text)) => {
+                push_quoted(&mut literal, text);
+                Some(())
+            }
+            _ => write!(literal, "NULL").ok(),
+        };
+    }
+    literal.push('}');
+    literal
+}
+
+fn push_quoted(literal: &mut String, text: &str) {
+    literal.push('"');
+    let mut rest = text;
+    while let Some(place) = rest.find(['"', '\\']) {
+        let (plain, special) = rest.split_at(place);
+        literal.push_str(plain);
+        literal.push('\\');
+        let mut characters = special.chars();
+        literal.extend(characters.next());
+        rest = characters.as_str();
+    }
+    literal.push_str(rest);
+    literal.push('"');
+}
+
 fn json(value: Value) -> serde_json::Value {
     match value {
         Value::BigInt(number) => number.into(),
@@ -170,5 +207,34 @@ fn json(value: Value) -> serde_json::Value {
         Value::Bool(flag) => flag.into(),
         Value::String(text) => text.into(),
         _ => serde_json::Value::Null,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::testing::TestDb;
+
+    #[tokio::test]
+    async fn every_value_comes_back_as_it_went() {
+        let texts = ["", "plain", "NULL", "null", "{}", "a,b", "\"quoted\"", "back\\slash", "line\nbreak", "ä€𝄞", " x "];
+        for test in TestDb::each().await {
+            let mut batch = Batch::new(&[("n", Column::Big), ("t", Column::Text), ("f", Column::Bool), ("s", Column::Small)]);
+            for (number, text) in (0_i64..).zip(texts) {
+                batch.push([number.into(), text.into(), (number % 2 == 0).into(), Value::SmallInt(None)]);
+            }
+            batch.push([Value::BigInt(None), Value::String(None), Value::Bool(None), 7_i16.into()]);
+            let sql = "SELECT n, t, s FROM {rows} WHERE coalesce(n, 99) >= {1} ORDER BY coalesce(n, 99)";
+            let rows = batch.query(test.db.read(), sql, [1_i64.into()]).await.expect("rows");
+            let read = |row: &QueryResult| -> Result<(Option<i64>, Option<String>, Option<i16>), DbErr> {
+                Ok((row.try_get_by_index(0)?, row.try_get_by_index(1)?, row.try_get_by_index(2)?))
+            };
+            let got: Vec<_> = rows.iter().map(|row| read(row).expect("values")).collect();
+            let mut want: Vec<_> =
+                (0_i64..).zip(texts).skip(1).map(|(n, t)| (Some(n), Some(t.to_owned()), None)).collect();
+            want.push((None, None, Some(7)));
+            assert_eq!(got, want);
+            test.close().await;
+        }
     }
 }

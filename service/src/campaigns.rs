@@ -1,1 +1,305 @@
-//! Being written.
+//! Making and cancelling campaigns. Looking at them is done elsewhere.
+
+#[cfg(test)]
+mod tests;
+
+use domain::Timestamp;
+use domain::campaign::CampaignState;
+use domain::contribution::{Contribution, Figure};
+use domain::status::RecipientStatus;
+use sea_orm::{ConnectionTrait, DbErr, QueryResult};
+
+use crate::access::Marketer;
+use crate::audit;
+use crate::db::{execute, query_all, query_one};
+use crate::error::{Refusal, RefusalCode, Result, ServiceError};
+use crate::rollup::RollUp;
+use crate::subject::Subject;
+
+/// The longest key, and the longest name.
+const MAX_NAME: usize = 200;
+/// The longest subject line and sender; RFC 5322 gives a line 998 characters.
+const MAX_LINE: usize = 998;
+
+const COLUMNS: &str = "id, key, name, subject, from_address, state, sent_at, parent_id, created_by, created_at";
+
+/// A campaign as it is stored.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct CampaignRow {
+    /// Its key in the database.
+    pub id: i64,
+    /// What the sender calls it; unique.
+    pub key: String,
+    /// What people call it.
+    pub name: String,
+    /// The subject line of its mails.
+    pub subject: Option<String>,
+    /// Whom its mails are from.
+    pub from_address: Option<String>,
+    /// Where it stands.
+    pub state: CampaignState,
+    /// When it went out.
+    pub sent_at: Option<Timestamp>,
+    /// The campaign that this one reminds of.
+    pub parent_id: Option<i64>,
+    /// Who made it, as in the audit log.
+    pub created_by: String,
+    /// When it was made.
+    pub created_at: Timestamp,
+}
+
+/// A campaign to be made.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct NewCampaign {
+    /// What the sender calls it; unique.
+    pub key: String,
+    /// What people call it.
+    pub name: String,
+    /// The subject line of its mails.
+    pub subject: Option<String>,
+    /// Whom its mails are from.
+    pub from_address: Option<String>,
+    /// When it went out; now, where it has and nothing is said.
+    pub sent_at: Option<Timestamp>,
+    /// Where it stands.
+    pub state: CampaignState,
+}
+
+impl Marketer {
+    /// Makes a campaign.
+    ///
+    /// # Errors
+    /// A refusal where a campaign with this key exists, or a value cannot be used.
+    pub async fn create_campaign(&self, campaign: NewCampaign) -> Result<CampaignRow> {
+        let campaign = campaign.checked(self.services.now())?;
+        let transaction = self.services.db.begin().await?;
+        let Some(row) = insert(&transaction, &self.subject, self.services.now(), &campaign).await? else {
+            let message = format!("a campaign with the key \"{}\" exists already", campaign.key);
+            return Err(Refusal::field(RefusalCode::Conflict, &["key"], message).into());
+        };
+        transaction.commit().await?;
+        Ok(row)
+    }
+
+    /// Cancels a campaign that has not gone out: its recipients that are `READY` become `CANCELED`. Cancelling it again changes
+    /// nothing.
+    ///
+    /// # Errors
+    /// A refusal where there is no such campaign, or it was sent.
+    pub async fn cancel_campaign(&self, id: i64) -> Result<CampaignRow> {
+        const TRIES: u32 = 5;
+        let mut tries = 0;
+        loop {
+            match self.cancel_once(id).await {
+                Err(error) if error.is_transient() && tries < TRIES => {
+                    tries += 1;
+                    tracing::debug!(tries, %error, "cancelling a campaign is tried again");
+                    tokio::time::sleep(std::time::Duration::from_millis(10 << tries)).await;
+                }
+                result => return result,
+            }
+        }
+    }
+
+    async fn cancel_once(&self, id: i64) -> Result<CampaignRow> {
+        let now = self.services.now();
+        let transaction = self.services.db.begin().await?;
+        let mut campaign = lock(&transaction, self.services.db.is_postgres(), id).await?;
+        match campaign.state {
+            CampaignState::Canceled => return Ok(campaign),
+            CampaignState::Sent => {
+                return Err(Refusal::new(RefusalCode::Conflict, "this campaign was sent: it cannot be cancelled any more").into());
+            }
+            CampaignState::Draft | CampaignState::Sending => campaign.state = CampaignState::Canceled,
+        }
+        let state = campaign.state.code();
+        execute(&transaction, "UPDATE campaign SET state = $2 WHERE id = $1", [id.into(), state.into()]).await?;
+        let canceled = cancel_recipients(&transaction, id, now).await?;
+        let detail = serde_json::json!({ "recipients": canceled });
+        audit::record(&transaction, now, &self.subject, "campaign.canceled", object(id), Some(detail)).await?;
+        transaction.commit().await?;
+        Ok(campaign)
+    }
+}
+
+/// The campaign with this key, made where there is none. One that has gone out by now (`SENT`) is marked as such where it was not.
+///
+/// # Errors
+/// A refusal where a value cannot be used; those of the database.
+pub async fn find_or_create_campaign<C: ConnectionTrait>(
+    connection: &C,
+    subject: &Subject,
+    now: Timestamp,
+    campaign: NewCampaign,
+) -> Result<CampaignRow> {
+    let campaign = campaign.checked(now)?;
+    if let Some(row) = insert(connection, subject, now, &campaign).await? {
+        return Ok(row);
+    }
+    let mut row = find_campaign(connection, &campaign.key).await?.ok_or_else(|| not_found("key"))?;
+    let was_open = matches!(row.state, CampaignState::Draft | CampaignState::Sending);
+    if campaign.state == CampaignState::Sent && was_open {
+        (row.state, row.sent_at) = (campaign.state, campaign.sent_at.or(row.sent_at));
+        execute(
+            connection,
+            "UPDATE campaign SET state = $2, sent_at = $3 WHERE id = $1",
+            [row.id.into(), row.state.code().into(), row.sent_at.map(Timestamp::micros).into()],
+        )
+        .await?;
+        audit::record(connection, now, subject, "campaign.sent", object(row.id), None).await?;
+    }
+    Ok(row)
+}
+
+/// The campaign with this key.
+///
+/// # Errors
+/// Those of the database.
+pub async fn find_campaign<C: ConnectionTrait>(connection: &C, key: &str) -> Result<Option<CampaignRow>> {
+    let sql = format!("SELECT {COLUMNS} FROM campaign WHERE key = $1");
+    let row = query_one(connection, &sql, [key.to_owned().into()]).await?;
+    row.as_ref().map(read).transpose()
+}
+
+/// The campaign, locked until the end of the transaction: recipients are made and cancelled under this lock.
+///
+/// # Errors
+/// A refusal where there is none; those of the database.
+pub(crate) async fn lock<C: ConnectionTrait>(connection: &C, postgres: bool, id: i64) -> Result<CampaignRow> {
+    // The lock leaves foreign keys to the campaign alone. SQLite's transaction holds the only write lock already.
+    let lock = if postgres { "FOR NO KEY UPDATE" } else { "" };
+    let row = query_one(connection, &format!("SELECT {COLUMNS} FROM campaign WHERE id = $1 {lock}"), [id.into()]).await?;
+    row.as_ref().map(read).transpose()?.ok_or_else(|| not_found("campaignId").into())
+}
+
+fn not_found(field: &str) -> Refusal {
+    Refusal::field(RefusalCode::NotFound, &[field], "there is no such campaign")
+}
+
+fn object(id: i64) -> String {
+    format!("campaign:{id}")
+}
+
+async fn insert<C: ConnectionTrait>(
+    connection: &C,
+    subject: &Subject,
+    now: Timestamp,
+    campaign: &NewCampaign,
+) -> Result<Option<CampaignRow>> {
+    let sql = format!(
+        "INSERT INTO campaign (key, name, subject, from_address, state, sent_at, created_by, created_at) \
+         VALUES ($1, $2, $3, $4, $5, $6, $7, $8) ON CONFLICT (key) DO NOTHING RETURNING {COLUMNS}"
+    );
+    let values = [
+        campaign.key.clone().into(),
+        campaign.name.clone().into(),
+        campaign.subject.clone().into(),
+        campaign.from_address.clone().into(),
+        campaign.state.code().into(),
+        campaign.sent_at.map(Timestamp::micros).into(),
+        subject.id.clone().into(),
+        now.micros().into(),
+    ];
+    let Some(row) = query_one(connection, &sql, values).await? else { return Ok(None) };
+    let row = read(&row)?;
+    let statistics = "INSERT INTO campaign_statistics (campaign_id, updated_at) VALUES ($1, $2) ON CONFLICT (campaign_id) DO NOTHING";
+    execute(connection, statistics, [row.id.into(), now.micros().into()]).await?;
+    let detail = serde_json::json!({ "key": row.key, "state": row.state });
+    audit::record(connection, now, subject, "campaign.created", object(row.id), Some(detail)).await?;
+    Ok(Some(row))
+}
+
+/// Cancels the recipients that are still to be sent to; says how many they were.
+async fn cancel_recipients<C: ConnectionTrait>(connection: &C, campaign: i64, now: Timestamp) -> Result<u64> {
+    let (ready, canceled) = (RecipientStatus::Ready.code(), RecipientStatus::Canceled.code());
+    let changed = execute(
+        connection,
+        "UPDATE recipient SET canceled = TRUE, status = $3 WHERE campaign_id = $1 AND status = $2",
+        [campaign.into(), ready.into(), canceled.into()],
+    )
+    .await?;
+    // A campaign is cancelled once: those that are cancelled now are those that were just changed.
+    let domains = query_all(
+        connection,
+        "SELECT domain, count(*) FROM recipient WHERE campaign_id = $1 AND status = $2 AND NOT is_simulator GROUP BY domain",
+        [campaign.into(), canceled.into()],
+    )
+    .await?;
+    let mut rollup = RollUp::default();
+    for row in domains {
+        let (domain, count): (String, i64) = (row.try_get_by_index(0)?, row.try_get_by_index(1)?);
+        rollup.change(campaign, &domain, &counted(Figure::Ready, count), &counted(Figure::Canceled, count));
+    }
+    rollup.write(connection, now).await?;
+    Ok(changed.rows_affected())
+}
+
+fn counted(figure: Figure, count: i64) -> Contribution {
+    let mut contribution = Contribution::default();
+    contribution.figures.add(figure, count);
+    contribution
+}
+
+fn read(row: &QueryResult) -> Result<CampaignRow> {
+    let time = |index| -> Result<Option<Timestamp>, DbErr> {
+        Ok(row.try_get_by_index::<Option<i64>>(index)?.map(Timestamp::from_micros))
+    };
+    let state: i16 = row.try_get_by_index(5)?;
+    let unknown = || ServiceError::Inconsistent(format!("a campaign has the unknown state {state}"));
+    Ok(CampaignRow {
+        id: row.try_get_by_index(0)?,
+        key: row.try_get_by_index(1)?,
+        name: row.try_get_by_index(2)?,
+        subject: row.try_get_by_index(3)?,
+        from_address: row.try_get_by_index(4)?,
+        state: CampaignState::from_code(state).ok_or_else(unknown)?,
+        sent_at: time(6)?,
+        parent_id: row.try_get_by_index(7)?,
+        created_by: row.try_get_by_index(8)?,
+        created_at: time(9)?.unwrap_or_default(),
+    })
+}
+
+impl NewCampaign {
+    /// Trimmed and found usable.
+    fn checked(mut self, now: Timestamp) -> Result<Self, Refusal> {
+        self.key = required("key", &self.key)?;
+        self.name = required("name", &self.name)?;
+        self.subject = optional("subject", self.subject.as_deref())?;
+        self.from_address = optional("fromAddress", self.from_address.as_deref())?;
+        match self.state {
+            CampaignState::Sent => self.sent_at = self.sent_at.or(Some(now)),
+            CampaignState::Draft | CampaignState::Sending => {}
+            CampaignState::Canceled => {
+                let message = "a campaign cannot be made in the state CANCELED: make it, then cancel it";
+                return Err(Refusal::field(RefusalCode::Invalid, &["state"], message));
+            }
+        }
+        Ok(self)
+    }
+}
+
+fn required(field: &str, text: &str) -> Result<String, Refusal> {
+    let text = usable(field, text, MAX_NAME)?;
+    if text.is_empty() {
+        return Err(Refusal::field(RefusalCode::Invalid, &[field], format!("{field} is empty")));
+    }
+    Ok(text)
+}
+
+fn optional(field: &str, text: Option<&str>) -> Result<Option<String>, Refusal> {
+    let text = text.map(|text| usable(field, text, MAX_LINE)).transpose()?;
+    Ok(text.filter(|text| !text.is_empty()))
+}
+
+fn usable(field: &str, text: &str, most: usize) -> Result<String, Refusal> {
+    let text = text.trim();
+    let refuse = |what: String| Err(Refusal::field(RefusalCode::Invalid, &[field], format!("{field} {what}")));
+    if text.chars().any(char::is_control) {
+        return refuse("contains control characters, such as a line break".to_owned());
+    }
+    if text.chars().count() > most {
+        return refuse(format!("is longer than {most} characters"));
+    }
+    Ok(text.to_owned())
+}

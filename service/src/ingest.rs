@@ -9,7 +9,7 @@ use domain::{Provider, Timestamp};
 use sea_orm::ConnectionTrait;
 use tokio::sync::{mpsc, oneshot};
 
-use crate::db::{Db, execute};
+use crate::db::{Db, execute, query_one};
 use crate::error::{Result, ServiceError};
 
 /// How far a delivery has come.
@@ -204,4 +204,45 @@ pub fn decompress(stored: &[u8]) -> Result<Vec<u8>> {
 fn bound(stored: &[u8]) -> usize {
     let stated = zstd::zstd_safe::get_frame_content_size(stored).ok().flatten();
     stated.and_then(|size| usize::try_from(size).ok()).unwrap_or(usize::MAX).max(1)
+}
+
+/// Whether deliveries wait to be applied.
+///
+/// # Errors
+/// Those of the database.
+pub async fn is_waiting(db: &Db) -> Result<bool> {
+    Ok(query_one(db.read(), "SELECT id FROM delivery WHERE state = 1 ORDER BY id LIMIT 1", []).await?.is_some())
+}
+
+/// The id of the latest delivery, 0 where there is none.
+///
+/// # Errors
+/// Those of the database.
+pub async fn last_delivery(db: &Db) -> Result<i64> {
+    let row = query_one(db.read(), "SELECT id FROM delivery ORDER BY id DESC LIMIT 1", []).await?;
+    Ok(row.map(|row| row.try_get_by_index(0)).transpose()?.unwrap_or_default())
+}
+
+/// Which deliveries to apply again.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct ReplayFilter {
+    /// Only those of this source.
+    pub source: Option<String>,
+    /// Only those that came then or later.
+    pub since: Option<Timestamp>,
+    /// Only those that could not be read, wholly or in part.
+    pub failed: bool,
+}
+
+/// Puts stored deliveries back into the inbox; says how many. What of them is known already changes nothing.
+///
+/// # Errors
+/// Those of the database.
+pub async fn replay(db: &Db, filter: &ReplayFilter) -> Result<u64> {
+    let state = if filter.failed { "state >= 3" } else { "state >= 2" };
+    let sql = format!(
+        "UPDATE delivery SET state = 1, error = NULL, failures = 0 WHERE {state} AND ($1 IS NULL OR source = $1) AND received_at >= $2"
+    );
+    let since = filter.since.map_or(i64::MIN, Timestamp::micros);
+    Ok(execute(db.write(), &sql, [filter.source.clone().into(), since.into()]).await?.rows_affected())
 }

@@ -1,1 +1,233 @@
-//! Being written.
+//! Work that is done later: rows that say what is due, who does it and what came of it.
+//!
+//! [`enqueue`] writes a row in the caller's transaction: the job exists exactly if what asked for it does. A worker [`claim`]s it
+//! for the time of a lease and works under it. Each claim counts the attempts up, and every write of a running job names its
+//! attempt: a worker whose lease ran out and whose job was given to another changes nothing any more, and is told so.
+
+mod kind;
+mod list;
+#[cfg(test)]
+mod tests;
+
+use domain::Timestamp;
+use sea_orm::{ConnectionTrait, DbErr, QueryResult, Value};
+
+use crate::db::{Db, execute, query_all, query_one};
+use crate::error::{Result, ServiceError};
+pub use kind::{JobKind, JobState, Queue};
+pub use list::{Job, JobFilter};
+pub(crate) use list::get;
+
+/// A job to be done.
+#[derive(Clone, Debug)]
+pub struct NewJob {
+    /// What it does.
+    pub kind: JobKind,
+    /// What it needs to know: ids and options, never data.
+    pub payload: serde_json::Value,
+    /// Where there is a job with the same key already, it is that one.
+    pub idempotency_key: Option<String>,
+    /// Who wants it, as in the audit log.
+    pub created_by: String,
+    /// When it is due.
+    pub run_at: Timestamp,
+}
+
+/// A job that a worker has.
+#[derive(Clone, Debug)]
+pub struct ClaimedJob {
+    /// Its key in the database.
+    pub id: i64,
+    /// What it does.
+    pub kind: JobKind,
+    /// What it needs to know.
+    pub payload: serde_json::Value,
+    /// Which attempt this is, from 1: the fencing token of its writes.
+    pub attempt: i32,
+    /// Who wants it.
+    pub created_by: String,
+}
+
+/// Which job to claim.
+#[derive(Clone, Copy, Debug)]
+pub enum Which {
+    /// The one that is due for the longest time.
+    Next(Queue),
+    /// This one.
+    Id(i64),
+}
+
+/// How far a job is.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct JobProgress {
+    /// How many are done.
+    pub done: i64,
+    /// Of how many, where that is known.
+    pub total: Option<i64>,
+    /// How many of those that are done were skipped.
+    pub skipped: i64,
+}
+
+/// Adds a job, in the caller's transaction; returns its id, or that of the job that has its idempotency key already.
+///
+/// # Errors
+/// Those of the database.
+pub async fn enqueue<C: ConnectionTrait>(connection: &C, job: NewJob, now: Timestamp) -> Result<i64, DbErr> {
+    // A conflict changes nothing, but only a changed row is returned.
+    let row = query_one(
+        connection,
+        "INSERT INTO job (kind, queue, payload, idempotency_key, state, run_at, created_by, created_at) \
+         VALUES ($1, $2, $3, $4, 1, $5, $6, $7) \
+         ON CONFLICT (idempotency_key) DO UPDATE SET idempotency_key = excluded.idempotency_key RETURNING id",
+        [
+            job.kind.code().into(),
+            job.kind.queue().code().into(),
+            job.payload.to_string().into(),
+            job.idempotency_key.into(),
+            job.run_at.micros().into(),
+            job.created_by.into(),
+            now.micros().into(),
+        ],
+    )
+    .await?;
+    row.ok_or_else(|| DbErr::RecordNotInserted)?.try_get_by_index(0)
+}
+
+/// The jobs that are due, or whose worker let its lease run out, in the order in which they are due.
+///
+/// # Errors
+/// Those of the database.
+pub async fn due(db: &Db, now: Timestamp, limit: i64) -> Result<Vec<(Queue, i64)>> {
+    let sql = "SELECT queue, id FROM (\
+               SELECT queue, id, run_at FROM job WHERE state = 1 AND run_at <= $1 UNION ALL \
+               SELECT queue, id, run_at FROM job WHERE state = 2 AND lease_until < $1) AS due ORDER BY run_at, id LIMIT $2";
+    let rows = query_all(db.read(), sql, [now.micros().into(), limit.into()]).await?;
+    let mut due = Vec::with_capacity(rows.len());
+    for row in rows {
+        // A kind of work that this version does not know is left to one that does.
+        if let Some(queue) = Queue::from_code(row.try_get_by_index(0)?) {
+            due.push((queue, row.try_get_by_index(1)?));
+        }
+    }
+    Ok(due)
+}
+
+/// Takes a job that is due, or whose worker let its lease run out, until `lease_until`. `None` where there is none.
+///
+/// # Errors
+/// Those of the database.
+pub async fn claim(
+    db: &Db,
+    which: Which,
+    worker: &str,
+    now: Timestamp,
+    lease_until: Timestamp,
+) -> Result<Option<ClaimedJob>> {
+    const DUE: &str = "state = 1 AND run_at <= $1";
+    const ABANDONED: &str = "state = 2 AND lease_until < $1";
+    // Two statements, so that each reads its own small index.
+    for condition in [DUE, ABANDONED] {
+        let claimed = claim_where(db, condition, which, worker, now, lease_until).await?;
+        if claimed.is_some() {
+            return Ok(claimed);
+        }
+    }
+    Ok(None)
+}
+
+async fn claim_where(
+    db: &Db,
+    condition: &str,
+    which: Which,
+    worker: &str,
+    now: Timestamp,
+    lease_until: Timestamp,
+) -> Result<Option<ClaimedJob>> {
+    let (chosen, value): (_, Value) = match which {
+        Which::Next(queue) => ("queue = $2", queue.code().into()),
+        Which::Id(id) => ("id = $2", id.into()),
+    };
+    let lock = if db.is_postgres() { "FOR UPDATE SKIP LOCKED" } else { "" };
+    let sql = format!(
+        "UPDATE job SET state = 2, attempt = attempt + 1, worker = $3, lease_until = $4, \
+            started_at = COALESCE(started_at, $1), error = NULL \
+         WHERE id = (SELECT id FROM job WHERE {condition} AND {chosen} ORDER BY run_at, id LIMIT 1 {lock}) \
+         RETURNING id, kind, payload, attempt, created_by"
+    );
+    let values = [now.micros().into(), value, worker.to_owned().into(), lease_until.micros().into()];
+    let row = query_one(db.write(), &sql, values).await?;
+    row.as_ref().map(read_claimed).transpose()
+}
+
+fn read_claimed(row: &QueryResult) -> Result<ClaimedJob> {
+    Ok(ClaimedJob {
+        id: row.try_get_by_index(0)?,
+        kind: kind_of(row.try_get_by_index(1)?)?,
+        payload: serde_json::from_str(&row.try_get_by_index::<String>(2)?)?,
+        attempt: row.try_get_by_index(3)?,
+        created_by: row.try_get_by_index(4)?,
+    })
+}
+
+fn kind_of(code: i16) -> Result<JobKind> {
+    JobKind::from_code(code).ok_or_else(|| ServiceError::Inconsistent(format!("a job has the unknown kind {code}")))
+}
+
+/// Says how far a job is, and keeps it until `lease_until`. `false`: it is no longer this worker's, which should stop.
+///
+/// # Errors
+/// Those of the database.
+pub async fn progress(db: &Db, job: &ClaimedJob, progress: JobProgress, lease_until: Timestamp) -> Result<bool, DbErr> {
+    const SET: &str = "lease_until = $3, done = $4, total = $5, skipped = $6";
+    let values = [lease_until.micros().into(), progress.done.into(), progress.total.into(), progress.skipped.into()];
+    write(db, job, SET, values).await
+}
+
+/// Keeps a job until `lease_until`. `false`: it is no longer this worker's, which should stop.
+///
+/// # Errors
+/// Those of the database.
+pub async fn renew(db: &Db, job: &ClaimedJob, lease_until: Timestamp) -> Result<bool, DbErr> {
+    write(db, job, "lease_until = $3", [lease_until.micros().into()]).await
+}
+
+/// Ends a job that is done. `false`: it was no longer this worker's.
+///
+/// # Errors
+/// Those of the database.
+pub async fn succeed(db: &Db, job: &ClaimedJob, result: &serde_json::Value, now: Timestamp) -> Result<bool, DbErr> {
+    const SET: &str = "state = 3, result = $3, finished_at = $4, lease_until = NULL";
+    write(db, job, SET, [result.to_string().into(), now.micros().into()]).await
+}
+
+/// Ends an attempt that failed: the job is tried again at `retry_at`, or given up. `false`: it was no longer this worker's.
+/// `error` is read by users: it names no person.
+///
+/// # Errors
+/// Those of the database.
+pub async fn fail(
+    db: &Db,
+    job: &ClaimedJob,
+    error: &str,
+    retry_at: Option<Timestamp>,
+    now: Timestamp,
+) -> Result<bool, DbErr> {
+    let error = error.to_owned().into();
+    match retry_at {
+        Some(at) => {
+            let set = "state = 1, error = $3, run_at = $4, lease_until = NULL, worker = NULL";
+            write(db, job, set, [error, at.micros().into()]).await
+        }
+        None => {
+            let set = "state = 4, error = $3, finished_at = $4, lease_until = NULL";
+            write(db, job, set, [error, now.micros().into()]).await
+        }
+    }
+}
+
+/// Changes a job, if it still is in the hands of this attempt.
+async fn write<const N: usize>(db: &Db, job: &ClaimedJob, set: &str, values: [Value; N]) -> Result<bool, DbErr> {
+    let sql = format!("UPDATE job SET {set} WHERE id = $1 AND attempt = $2 AND state = 2");
+    let values = [job.id.into(), job.attempt.into()].into_iter().chain(values);
+    Ok(execute(db.write(), &sql, values).await?.rows_affected() == 1)
+}

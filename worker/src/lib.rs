@@ -1,1 +1,27 @@
-//! worker
+//! What works in the background: applying deliveries, and jobs.
+//!
+//! The database says what is due; the queue only carries pointers that wake somebody ([`queue`]). Whatever a pointer says is looked
+//! up and claimed before anything is done, so a lost or doubled pointer does no harm: [`relay`] looks for what was forgotten.
+
+pub mod changes;
+mod consumer;
+mod error;
+mod jobs;
+pub mod queue;
+mod relay;
+
+use service::Services;
+use service::apply::Applier;
+
+pub use consumer::{WorkerOptions, run};
+pub use error::WorkerError;
+pub use relay::{Relay, Wake};
+
+/// What the background work needs.
+#[derive(Clone)]
+pub struct Deps {
+    /// The use cases.
+    pub services: Services,
+    /// Applies deliveries.
+    pub applier: Applier,
+}

@@ -58,8 +58,8 @@ impl Applier {
         create::missing(&transaction, &mut events, &mut rollup, now).await?;
         events.retain(|event| event.matched.is_some());
         let events = assign(&transaction, events).await?;
-        let matched = u64::try_from(events.len()).unwrap_or(u64::MAX);
-        settle(&transaction, events, &mut rollup, now).await?;
+        let matched = settle(&transaction, events, &mut rollup, now).await?;
+        let matched = u64::try_from(matched).unwrap_or(u64::MAX);
         let changed: Vec<i64> = rollup.campaigns().collect();
         rollup.write(&transaction, now).await?;
         transaction.commit().await?;

@@ -110,7 +110,7 @@ impl Fixture {
         let mut text = String::new();
         for sql in [
             "SELECT campaign.key || ' ' || email_key || ' ' || coalesce(ref, '-') || ' ' || status || ' ' || opens || ' ' || clicks \
-             || ' ' || machine_clicks || ' ' || coalesce(sent_at, 0) || ' ' || coalesce(delivered_at, 0) || ' ' \
+             || ' ' || machine_clicks || ' ' || coalesce(recipient.sent_at, 0) || ' ' || coalesce(delivered_at, 0) || ' ' \
              || coalesce(failure_diagnostic, '-') || ' ' || coalesce(failure_at, 0) || ' ' || coalesce(first_clicked_at, 0) \
              FROM recipient JOIN campaign ON campaign.id = campaign_id ORDER BY 1",
             "SELECT email_key || ' ' || health || ' ' || consecutive_soft_bounces || ' ' || outcomes || ' ' || coalesce(blocked_at, 0) \
@@ -123,7 +123,7 @@ impl Fixture {
             "SELECT url || ' ' || clicks || ' ' || clickers || ' ' || machine_clicks FROM link_statistics \
              JOIN tracked_link ON tracked_link.id = link_id ORDER BY 1",
             "SELECT enhanced_code || ' ' || recipients FROM bounce_statistics WHERE recipients <> 0 ORDER BY 1",
-            "SELECT event_id || ' ' || (recipient IS NULL) FROM event ORDER BY 1",
+            "SELECT event_id FROM event WHERE recipient IS NULL ORDER BY 1",
         ] {
             for row in query_all(self.test.db.read(), sql, []).await.expect(sql) {
                 text.push_str(&row.try_get_by_index::<String>(0).expect("text"));

@@ -1,0 +1,125 @@
+//! Connections: pages of lists with their cursors, as the Relay specification wants them.
+
+use std::borrow::Cow;
+use std::future::Future;
+
+use async_graphql::connection::PageInfo;
+use async_graphql::{Context, Object, OutputType, SimpleObject, TypeName};
+use service::recipients::paging::{Count as Counted, DEFAULT_SIZE, Page, PageArgs};
+
+use super::errors::Result;
+use super::scalars::int;
+
+/// A list that is shown page by page.
+pub trait List: Send + Sync {
+    /// What it lists.
+    type Node: OutputType;
+    /// The name of its connection's type.
+    const CONNECTION: &'static str;
+    /// The name of its edges' type.
+    const EDGE: &'static str;
+
+    /// How many there are, counted up to `max`.
+    fn count(&self, ctx: &Context<'_>, max: i64) -> impl Future<Output = Result<Counted>> + Send;
+}
+
+/// A page of a list.
+pub struct Connection<L: List> {
+    list: L,
+    page: Page<L::Node>,
+}
+
+impl<L: List> Connection<L> {
+    /// A page of `list`.
+    pub const fn new(list: L, page: Page<L::Node>) -> Self {
+        Self { list, page }
+    }
+}
+
+impl<L: List> TypeName for Connection<L> {
+    fn type_name() -> Cow<'static, str> {
+        L::CONNECTION.into()
+    }
+}
+
+/// A page of a list.
+#[Object(name_type)]
+impl<L: List> Connection<L> {
+    /// What is on the page, each with its cursor.
+    async fn edges(&self) -> Vec<Edge<'_, L>> {
+        self.page.rows.iter().enumerate().map(|(index, node)| Edge { page: &self.page, index, node }).collect()
+    }
+
+    /// What is on the page.
+    async fn nodes(&self) -> &[L::Node] {
+        &self.page.rows
+    }
+
+    /// Where the page lies in the list.
+    async fn page_info(&self) -> Result<PageInfo> {
+        Ok(PageInfo {
+            has_previous_page: self.page.has_previous,
+            has_next_page: self.page.has_next,
+            start_cursor: self.page.cursor(0)?,
+            end_cursor: self.page.end_cursor()?,
+        })
+    }
+
+    /// How many there are in the whole list. Counting ends at `max`; what a roll-up knows is exact at any size.
+    async fn total_count(
+        &self,
+        ctx: &Context<'_>,
+        #[graphql(default = 10000, desc = "Where counting ends, at most 1,000,000.")] max: i32,
+    ) -> Result<Count> {
+        let count = self.list.count(ctx, max.into()).await?;
+        Ok(Count { value: int(count.value), exact: count.exact })
+    }
+}
+
+/// A place on a page.
+pub struct Edge<'a, L: List> {
+    page: &'a Page<L::Node>,
+    index: usize,
+    node: &'a L::Node,
+}
+
+impl<L: List> TypeName for Edge<'_, L> {
+    fn type_name() -> Cow<'static, str> {
+        L::EDGE.into()
+    }
+}
+
+/// Something on a page, and where it stands.
+#[Object(name_type)]
+impl<L: List> Edge<'_, L> {
+    /// What stands here.
+    async fn node(&self) -> &L::Node {
+        self.node
+    }
+
+    /// For `after` and `before`. It serves this list only, in this order and with this filter.
+    async fn cursor(&self) -> Result<String> {
+        Ok(self.page.cursor(self.index)?.unwrap_or_default())
+    }
+}
+
+/// How many there are.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, SimpleObject)]
+pub struct Count {
+    /// So many; at least so many where it is not exact.
+    value: i32,
+    /// Whether it is not more.
+    exact: bool,
+}
+
+/// The part of a list that the arguments of a field ask for.
+pub(super) fn page_args(first: Option<i32>, after: Option<String>, last: Option<i32>, before: Option<String>) -> PageArgs {
+    PageArgs { first: first.map(i64::from), after, last: last.map(i64::from), before }
+}
+
+/// What a page costs: as much as its rows.
+pub(super) fn page_cost(first: Option<i32>, last: Option<i32>, row: usize) -> usize {
+    let default = i32::try_from(DEFAULT_SIZE).unwrap_or_default();
+    let rows = usize::try_from(first.or(last).unwrap_or(default)).unwrap_or_default();
+    rows.saturating_mul(row).saturating_add(1)
+}

@@ -1,0 +1,234 @@
+//! Which recipients, campaigns and addresses are meant: input, as the services want it.
+
+use async_graphql::{Enum, ID, InputObject};
+use service::Refusal;
+use service::addresses::{self, AddressQuery};
+use service::events;
+use service::recipients::RecipientFilter as Condition;
+use service::statistics::{self, CampaignQuery};
+
+use super::node;
+use super::scalars::DateTime;
+use super::words::{
+    AddressHealth, BlockReason, BounceClass, CampaignState, EventKind, OrderDirection, Provider, RecipientStatus, SkipReason,
+};
+
+/// Which recipients. The fields of one object are joined by AND; absent fields say nothing; an empty list means nobody. Without
+/// `simulator`, recipients at providers' simulators are left out, as they are in the figures.
+#[derive(Default, InputObject)]
+#[graphql(name = "RecipientFilter")]
+pub struct RecipientFilterInput {
+    /// The status is one of these.
+    status: Option<Vec<RecipientStatus>>,
+    /// Not sent to, for one of these reasons.
+    skip_reason: Option<Vec<SkipReason>>,
+    /// Failed, and for a reason of one of these classes.
+    bounce_class: Option<Vec<BounceClass>>,
+    /// Whether a person opened.
+    opened: Option<bool>,
+    /// Whether a person clicked.
+    clicked: Option<bool>,
+    /// A person clicked one of these links.
+    clicked_link: Option<Vec<ID>>,
+    /// Sent before this moment.
+    sent_before: Option<DateTime>,
+    /// Sent at this moment or after it.
+    sent_after: Option<DateTime>,
+    /// The address is of one of these domains. Only for those who may see personal data.
+    domain: Option<Vec<String>>,
+    /// One of these is responsible, as the import named them. Only for those who may see personal data.
+    owner: Option<Vec<ID>>,
+    /// Whether the person is in the CRM.
+    in_crm: Option<bool>,
+    /// Whether the address was corrected since it last failed. There are no corrections yet, so `true` finds nobody.
+    corrected: Option<bool>,
+    /// Whether the address belongs to a provider's simulator.
+    simulator: Option<bool>,
+    /// All of these hold.
+    and: Option<Vec<Self>>,
+    /// At least one of these holds.
+    or: Option<Vec<Self>>,
+    /// This does not hold.
+    not: Option<Box<Self>>,
+}
+
+impl RecipientFilterInput {
+    /// As the service wants it.
+    ///
+    /// # Errors
+    /// A refusal for ids that are no ids of links.
+    pub fn into_condition(self) -> Result<Condition, Refusal> {
+        let all = |filters: Vec<Self>| filters.into_iter().map(Self::into_condition).collect::<Result<Vec<_>, _>>();
+        let links = |ids: Vec<ID>| ids.iter().map(node::link).collect::<Result<Vec<_>, _>>();
+        let owners = |ids: Vec<ID>| ids.into_iter().map(|id| id.0).collect();
+        let conditions = [
+            self.status.map(|list| Condition::Status(converted(list))),
+            self.skip_reason.map(|list| Condition::SkipReason(converted(list))),
+            self.bounce_class.map(|list| Condition::BounceClass(converted(list))),
+            self.opened.map(Condition::Opened),
+            self.clicked.map(Condition::Clicked),
+            self.clicked_link.map(links).transpose()?.map(Condition::ClickedLink),
+            self.sent_before.map(|at| Condition::SentBefore(at.0)),
+            self.sent_after.map(|at| Condition::SentAfter(at.0)),
+            self.domain.map(Condition::Domain),
+            self.owner.map(|ids| Condition::Owner(owners(ids))),
+            self.in_crm.map(Condition::InCrm),
+            self.corrected.map(Condition::Corrected),
+            self.simulator.map(Condition::Simulator),
+            self.and.map(all).transpose()?.map(Condition::All),
+            self.or.map(all).transpose()?.map(Condition::Any),
+            self.not.map(|filter| filter.into_condition()).transpose()?.map(|filter| Condition::Not(Box::new(filter))),
+        ];
+        let mut conditions: Vec<Condition> = conditions.into_iter().flatten().collect();
+        Ok(if conditions.len() == 1 { conditions.remove(0) } else { Condition::All(conditions) })
+    }
+}
+
+fn converted<T, U: From<T>>(list: Vec<T>) -> Vec<U> {
+    list.into_iter().map(U::from).collect()
+}
+
+/// What the recipients of a list are ordered by.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Enum)]
+#[graphql(remote = "service::recipients::RecipientOrder")]
+pub enum RecipientOrderField {
+    /// The order of import.
+    #[default]
+    Number,
+    /// The address, in lower case. Only for those who may see personal data.
+    Email,
+    /// The status, in the order in which its values are declared.
+    Status,
+}
+
+/// How the recipients of a list are ordered.
+#[derive(Clone, Copy, Default, InputObject)]
+pub struct RecipientOrder {
+    /// By what.
+    #[graphql(default_with = "RecipientOrderField::Number")]
+    pub field: RecipientOrderField,
+    /// Which way.
+    #[graphql(default_with = "OrderDirection::Asc")]
+    pub direction: OrderDirection,
+}
+
+/// Which campaigns. The fields are joined by AND.
+#[derive(Default, InputObject)]
+pub struct CampaignFilter {
+    /// A text in the name or the key; the case of letters does not matter.
+    search: Option<String>,
+    /// In one of these states.
+    state: Option<Vec<CampaignState>>,
+}
+
+/// What campaigns are ordered by.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Enum)]
+#[graphql(remote = "statistics::CampaignOrder")]
+pub enum CampaignOrderField {
+    /// When they were made.
+    CreatedAt,
+    /// The name.
+    Name,
+    /// When they were sent; those that were not count as the earliest.
+    SentAt,
+}
+
+/// How campaigns are ordered.
+#[derive(Clone, Copy, InputObject)]
+pub struct CampaignOrder {
+    /// By what.
+    #[graphql(default_with = "CampaignOrderField::CreatedAt")]
+    field: CampaignOrderField,
+    /// Which way.
+    #[graphql(default_with = "OrderDirection::Desc")]
+    direction: OrderDirection,
+}
+
+/// Which campaigns in which order; the latest first where nothing is said.
+pub(super) fn campaign_query(filter: Option<CampaignFilter>, order: Option<CampaignOrder>) -> CampaignQuery {
+    let filter = filter.unwrap_or_default();
+    let order = order.unwrap_or(CampaignOrder { field: CampaignOrderField::CreatedAt, direction: OrderDirection::Desc });
+    CampaignQuery {
+        filter: statistics::CampaignFilter {
+            search: filter.search,
+            states: converted(filter.state.unwrap_or_default()),
+        },
+        order: order.field.into(),
+        descending: order.direction.is_descending(),
+    }
+}
+
+/// Which addresses. The fields are joined by AND.
+#[derive(Default, InputObject)]
+pub struct AddressFilter {
+    /// In one of these conditions; the blocked ones where nothing is said.
+    health: Option<Vec<AddressHealth>>,
+    /// Blocked for one of these reasons.
+    reason: Option<Vec<BlockReason>>,
+    /// Of one of these domains. Only for those who may see personal data.
+    domain: Option<Vec<String>>,
+}
+
+/// What addresses are ordered by.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Enum)]
+#[graphql(remote = "addresses::AddressOrder")]
+pub enum AddressOrderField {
+    /// Since when they are blocked; those that are not count as the earliest.
+    BlockedAt,
+    /// The address. Only for those who may see personal data.
+    Email,
+}
+
+/// How addresses are ordered.
+#[derive(Clone, Copy, InputObject)]
+pub struct AddressOrder {
+    /// By what.
+    #[graphql(default_with = "AddressOrderField::BlockedAt")]
+    field: AddressOrderField,
+    /// Which way.
+    #[graphql(default_with = "OrderDirection::Desc")]
+    direction: OrderDirection,
+}
+
+/// Which addresses in which order: those that are blocked, the latest first, where nothing is said.
+pub(super) fn address_query(filter: Option<AddressFilter>, order: Option<AddressOrder>) -> AddressQuery {
+    let filter = filter.unwrap_or_default();
+    let order = order.unwrap_or(AddressOrder { field: AddressOrderField::BlockedAt, direction: OrderDirection::Desc });
+    let default = addresses::AddressFilter::default();
+    AddressQuery {
+        filter: addresses::AddressFilter {
+            health: filter.health.map_or(default.health, converted),
+            reasons: converted(filter.reason.unwrap_or_default()),
+            domains: filter.domain.unwrap_or_default(),
+        },
+        order: order.field.into(),
+        descending: order.direction.is_descending(),
+    }
+}
+
+/// Which events. The fields are joined by AND.
+#[derive(Default, InputObject)]
+pub struct EventFilter {
+    /// Of one of these kinds.
+    kind: Option<Vec<EventKind>>,
+    /// From one of these providers.
+    provider: Option<Vec<Provider>>,
+    /// Come in by one of these sources.
+    source: Option<Vec<String>>,
+    /// At this moment or after it.
+    since: Option<DateTime>,
+    /// Before this moment.
+    until: Option<DateTime>,
+}
+
+impl From<EventFilter> for events::EventFilter {
+    fn from(filter: EventFilter) -> Self {
+        Self {
+            kinds: converted(filter.kind.unwrap_or_default()),
+            providers: converted(filter.provider.unwrap_or_default()),
+            sources: filter.source.unwrap_or_default(),
+            since: filter.since.map(|at| at.0),
+            until: filter.until.map(|at| at.0),
+        }
+    }
+}

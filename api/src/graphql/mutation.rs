@@ -1,0 +1,122 @@
+//! The root of mutations.
+
+use async_graphql::{Context, ID, InputObject, Object, SimpleObject};
+use service::Access;
+use service::campaigns::NewCampaign;
+
+use super::campaign::Campaign;
+use super::errors::{Result, UserError, outcome};
+use super::import::{self, ImportRecipientsInput};
+use super::job::{Job, JobPayload};
+use super::node::{self, Key};
+use super::scalars::DateTime;
+use super::schema::access;
+use super::token::{ApiToken, ApiTokenInput, ApiTokenPayload, DeletePayload};
+use super::words::CampaignState;
+
+/// A campaign to be made.
+#[derive(InputObject)]
+pub struct CreateCampaignInput {
+    /// The name by which imports and providers mean it. No other campaign may have it.
+    key: String,
+    /// What people call it.
+    name: String,
+    /// The subject of its mails.
+    subject: Option<String>,
+    /// Whom its mails are from.
+    from_address: Option<String>,
+    /// When it was sent.
+    sent_at: Option<DateTime>,
+    /// Where it stands; DRAFT where nothing is said. With SENT, the recipients that are imported have been sent to.
+    state: Option<CampaignState>,
+}
+
+/// A campaign that was made or changed.
+#[derive(SimpleObject)]
+pub struct CampaignPayload {
+    /// The campaign; null where it was refused.
+    campaign: Option<Campaign>,
+    /// Why it was refused; empty where it was not.
+    user_errors: Vec<UserError>,
+}
+
+/// The root of mutations.
+pub struct Mutation;
+
+/// What can be changed. A refusal that a user can bring about is in `userErrors`, not in `errors`.
+#[Object]
+impl Mutation {
+    /// Makes a campaign.
+    async fn create_campaign(
+        &self,
+        ctx: &Context<'_>,
+        #[graphql(desc = "The campaign.")] input: CreateCampaignInput,
+    ) -> Result<CampaignPayload> {
+        let (campaign, user_errors) = outcome(create_campaign(access(ctx)?, input).await)?;
+        Ok(CampaignPayload { campaign, user_errors })
+    }
+
+    /// Cancels a campaign: who was not sent to will not be.
+    async fn cancel_campaign(
+        &self,
+        ctx: &Context<'_>,
+        #[graphql(desc = "The global id of the campaign.")] id: ID,
+    ) -> Result<CampaignPayload> {
+        let (campaign, user_errors) = outcome(cancel_campaign(access(ctx)?, &id).await)?;
+        Ok(CampaignPayload { campaign, user_errors })
+    }
+
+    /// Imports recipients into a campaign, by a job. Importing the same file twice changes nothing.
+    async fn import_recipients(
+        &self,
+        ctx: &Context<'_>,
+        #[graphql(desc = "What to import, and where.")] input: ImportRecipientsInput,
+    ) -> Result<JobPayload> {
+        let access = access(ctx)?;
+        let (job, user_errors) = outcome(import::begin(access, input).await)?;
+        Ok(JobPayload { job: job.map(|row| Job::new(row, Ok(access))).transpose()?, user_errors })
+    }
+
+    /// Makes an API token. For admins.
+    async fn create_api_token(
+        &self,
+        ctx: &Context<'_>,
+        #[graphql(desc = "The token.")] input: ApiTokenInput,
+    ) -> Result<ApiTokenPayload> {
+        let admin = access(ctx)?.admin()?;
+        let expires_at = input.expires_at.map(|at| at.0);
+        let (made, user_errors) = outcome(admin.create_token(&input.name, input.role.into(), expires_at).await)?;
+        let (token, secret) = made.unzip();
+        let secret = secret.map(|secret| secret.expose().to_owned());
+        Ok(ApiTokenPayload { api_token: token.map(ApiToken), secret, user_errors })
+    }
+
+    /// Ends an API token at once. For admins.
+    async fn revoke_api_token(
+        &self,
+        ctx: &Context<'_>,
+        #[graphql(desc = "The global id of the token.")] id: ID,
+    ) -> Result<DeletePayload> {
+        let admin = access(ctx)?.admin()?;
+        let revoked = async { admin.revoke_token(node::token(&id)?).await };
+        let (token, user_errors) = outcome(revoked.await)?;
+        Ok(DeletePayload { deleted_id: token.map(|token| Key::Token(token.id).id()), user_errors })
+    }
+}
+
+async fn create_campaign(access: &Access, input: CreateCampaignInput) -> service::Result<Campaign> {
+    let campaign = NewCampaign {
+        key: input.key,
+        name: input.name,
+        subject: input.subject,
+        from_address: input.from_address,
+        sent_at: input.sent_at.map(|at| at.0),
+        state: input.state.unwrap_or(CampaignState::Draft).into(),
+    };
+    Ok(Campaign::unread(access.marketer()?.create_campaign(campaign).await?.id))
+}
+
+async fn cancel_campaign(access: &Access, id: &ID) -> service::Result<Campaign> {
+    let marketer = access.marketer()?;
+    Ok(Campaign::unread(marketer.cancel_campaign(node::campaign(id)?).await?.id))
+}

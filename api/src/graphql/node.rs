@@ -1,0 +1,203 @@
+//! Global ids: opaque to clients, and typed, so that the id of a job is refused where that of a campaign is due.
+
+use async_graphql::{ID, Interface};
+use base64::Engine;
+use base64::engine::general_purpose::URL_SAFE_NO_PAD;
+use service::recipients::RecipientKey;
+use service::{Refusal, RefusalCode};
+
+use super::address::Address;
+use super::campaign::Campaign;
+use super::delivery::Delivery;
+use super::job::Job;
+use super::recipient::Recipient;
+
+/// Anything that can be asked for again by its id.
+#[derive(Interface)]
+#[graphql(field(name = "id", ty = "ID", desc = "A global id: opaque, and different for each thing of any type."))]
+pub enum Node {
+    /// A campaign.
+    Campaign(Campaign),
+    /// A recipient of a campaign.
+    Recipient(Recipient),
+    /// An e-mail address.
+    Address(Address),
+    /// A job.
+    Job(Job),
+    /// A request of a provider.
+    Delivery(Delivery),
+}
+
+/// What an id stands for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Key {
+    /// A campaign.
+    Campaign(i64),
+    /// A recipient of a campaign.
+    Recipient(RecipientKey),
+    /// An e-mail address.
+    Address(i64),
+    /// A link in the mails of a campaign.
+    Link(i64),
+    /// A reported event.
+    Event(i64),
+    /// A click, by the id of its event.
+    Click(i64),
+    /// A request of a provider.
+    Delivery(i64),
+    /// A job.
+    Job(i64),
+    /// An API token.
+    Token(i64),
+}
+
+impl Key {
+    /// As it is given out.
+    pub fn id(self) -> ID {
+        let kind = self.kind();
+        let text = match self {
+            Self::Recipient(key) => format!("{kind}:{}:{}", key.campaign, key.number),
+            Self::Campaign(id)
+            | Self::Address(id)
+            | Self::Link(id)
+            | Self::Event(id)
+            | Self::Click(id)
+            | Self::Delivery(id)
+            | Self::Job(id)
+            | Self::Token(id) => format!("{kind}:{id}"),
+        };
+        ID(URL_SAFE_NO_PAD.encode(text))
+    }
+
+    /// The type of what it stands for.
+    const fn kind(self) -> &'static str {
+        match self {
+            Self::Campaign(_) => "Campaign",
+            Self::Recipient(_) => "Recipient",
+            Self::Address(_) => "Address",
+            Self::Link(_) => "TrackedLink",
+            Self::Event(_) => "Event",
+            Self::Click(_) => "Click",
+            Self::Delivery(_) => "Delivery",
+            Self::Job(_) => "Job",
+            Self::Token(_) => "ApiToken",
+        }
+    }
+
+    /// What `id` stands for.
+    ///
+    /// # Errors
+    /// A refusal where it is no id of ours.
+    pub fn parse(id: &ID) -> Result<Self, Refusal> {
+        Self::read(id).ok_or_else(|| Refusal::field(RefusalCode::Invalid, &["id"], "this is no id that was given out here"))
+    }
+
+    fn read(id: &ID) -> Option<Self> {
+        let text = String::from_utf8(URL_SAFE_NO_PAD.decode(id.as_str()).ok()?).ok()?;
+        let (kind, key) = text.split_once(':')?;
+        if kind == "Recipient" {
+            let (campaign, number) = key.split_once(':')?;
+            return Some(Self::Recipient(RecipientKey { campaign: campaign.parse().ok()?, number: number.parse().ok()? }));
+        }
+        let key = key.parse().ok()?;
+        Some(match kind {
+            "Campaign" => Self::Campaign(key),
+            "Address" => Self::Address(key),
+            "TrackedLink" => Self::Link(key),
+            "Event" => Self::Event(key),
+            "Click" => Self::Click(key),
+            "Delivery" => Self::Delivery(key),
+            "Job" => Self::Job(key),
+            "ApiToken" => Self::Token(key),
+            _ => return None,
+        })
+    }
+
+    /// The refusal where a node is wanted, and this is the id of something that is only shown inside of others.
+    pub fn no_node(self) -> Refusal {
+        let message = format!("a {} cannot be asked for by its id alone", self.kind());
+        Refusal::field(RefusalCode::Invalid, &["id"], message)
+    }
+
+    fn wrong(self, wanted: &str) -> Refusal {
+        let message = format!("the id of a {wanted} is needed here, and this is the id of a {}", self.kind());
+        Refusal::field(RefusalCode::Invalid, &["id"], message)
+    }
+}
+
+/// The campaign that an id stands for.
+pub(super) fn campaign(id: &ID) -> Result<i64, Refusal> {
+    match Key::parse(id)? {
+        Key::Campaign(id) => Ok(id),
+        other => Err(other.wrong("Campaign")),
+    }
+}
+
+/// The recipient that an id stands for.
+pub(super) fn recipient(id: &ID) -> Result<RecipientKey, Refusal> {
+    match Key::parse(id)? {
+        Key::Recipient(key) => Ok(key),
+        other => Err(other.wrong("Recipient")),
+    }
+}
+
+/// The link that an id stands for.
+pub(super) fn link(id: &ID) -> Result<i64, Refusal> {
+    match Key::parse(id)? {
+        Key::Link(id) => Ok(id),
+        other => Err(other.wrong("TrackedLink")),
+    }
+}
+
+/// The delivery that an id stands for.
+pub(super) fn delivery(id: &ID) -> Result<i64, Refusal> {
+    match Key::parse(id)? {
+        Key::Delivery(id) => Ok(id),
+        other => Err(other.wrong("Delivery")),
+    }
+}
+
+/// The job that an id stands for.
+pub(super) fn job(id: &ID) -> Result<i64, Refusal> {
+    match Key::parse(id)? {
+        Key::Job(id) => Ok(id),
+        other => Err(other.wrong("Job")),
+    }
+}
+
+/// The API token that an id stands for.
+pub(super) fn token(id: &ID) -> Result<i64, Refusal> {
+    match Key::parse(id)? {
+        Key::Token(id) => Ok(id),
+        other => Err(other.wrong("ApiToken")),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn an_id_leads_back_to_what_it_stands_for_and_to_nothing_else() {
+        let recipient_key = RecipientKey { campaign: 3, number: 14 };
+        for key in [
+            Key::Campaign(1),
+            Key::Recipient(recipient_key),
+            Key::Address(i64::MAX),
+            Key::Link(4),
+            Key::Event(5),
+            Key::Click(6),
+            Key::Delivery(7),
+            Key::Job(8),
+            Key::Token(9),
+        ] {
+            assert_eq!(Key::parse(&key.id()), Ok(key));
+        }
+        assert_eq!(recipient(&Key::Recipient(recipient_key).id()), Ok(recipient_key));
+        let error = campaign(&Key::Job(8).id()).expect_err("a job is no campaign");
+        assert_eq!(error.message, "the id of a Campaign is needed here, and this is the id of a Job");
+        for broken in ["", "1", "Campaign:1", "Q2FtcGFpZ24", "Q2FtcGFpZ246eA", "🙂"] {
+            assert!(Key::parse(&ID(broken.to_owned())).is_err(), "{broken}");
+        }
+    }
+}

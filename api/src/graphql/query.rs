@@ -1,0 +1,164 @@
+//! The root of queries.
+
+use async_graphql::{Context, ID, Object};
+use service::events::DeliveryQuery;
+
+use super::address::{Address, Addresses};
+use super::campaign::{self, Campaign, Campaigns};
+use super::connection::{Connection, page_args, page_cost};
+use super::delivery::{Deliveries, Delivery};
+use super::errors::Result;
+use super::event::{Event, Events};
+use super::filter::{AddressFilter, AddressOrder, CampaignFilter, CampaignOrder, EventFilter, address_query, campaign_query};
+use super::job::{self, Job, JobFilter, Jobs};
+use super::node::{self, Key, Node};
+use super::recipient::{self, Recipient};
+use super::scalars::EmailAddress;
+use super::schema::{access, reader};
+use super::token::ApiToken;
+use super::viewer::Viewer;
+use super::words::DeliveryState;
+
+/// The root of queries.
+pub struct Query;
+
+/// What can be asked for.
+#[Object]
+impl Query {
+    /// Anything that has a global id; null where it is not there any more.
+    async fn node(&self, ctx: &Context<'_>, #[graphql(desc = "The global id.")] id: ID) -> Result<Option<Node>> {
+        Ok(match Key::parse(&id)? {
+            Key::Campaign(id) => campaign::one(ctx, id).await?.map(Node::from),
+            Key::Recipient(key) => recipient::one(ctx, key).await?.map(Node::from),
+            Key::Address(id) => reader(ctx)?.addresses_by_id(&[id]).await?.remove(&id).map(|row| Address(row).into()),
+            Key::Job(id) => reader(ctx)?.job(id).await?.map(|row| Job::new(row, access(ctx)).map(Node::from)).transpose()?,
+            Key::Delivery(id) => access(ctx)?.admin()?.delivery(id).await?.map(|row| Delivery(row).into()),
+            other @ (Key::Link(_) | Key::Event(_) | Key::Click(_) | Key::Token(_)) => return Err(other.no_node().into()),
+        })
+    }
+
+    /// Who is asking.
+    async fn viewer(&self, ctx: &Context<'_>) -> Result<Viewer> {
+        Ok(access(ctx)?.subject().into())
+    }
+
+    /// A campaign; null where there is none.
+    async fn campaign(&self, ctx: &Context<'_>, #[graphql(desc = "Its global id.")] id: ID) -> Result<Option<Campaign>> {
+        campaign::one(ctx, node::campaign(&id)?).await
+    }
+
+    /// Campaigns.
+    #[graphql(complexity = "page_cost(first, last, child_complexity)")]
+    #[expect(clippy::too_many_arguments, reason = "they are the arguments of a GraphQL field")]
+    async fn campaigns(
+        &self,
+        ctx: &Context<'_>,
+        #[graphql(desc = "Which of them.")] filter: Option<CampaignFilter>,
+        #[graphql(desc = "In which order; the latest first where nothing is said.")] order_by: Option<CampaignOrder>,
+        #[graphql(desc = "So many from the beginning, or behind `after`; 50 where nothing is said, 500 at most.")] first: Option<i32>,
+        #[graphql(desc = "Only what stands behind this cursor.")] after: Option<String>,
+        #[graphql(desc = "So many up to the end, or before `before`; not together with `first`.")] last: Option<i32>,
+        #[graphql(desc = "Only what stands before this cursor.")] before: Option<String>,
+    ) -> Result<Connection<Campaigns>> {
+        let query = campaign_query(filter, order_by);
+        let page = reader(ctx)?.campaigns(&query, &page_args(first, after, last, before)).await?;
+        Ok(Connection::new(Campaigns(query), page.map(Campaign::from)))
+    }
+
+    /// A recipient; null where there is none.
+    async fn recipient(&self, ctx: &Context<'_>, #[graphql(desc = "Its global id.")] id: ID) -> Result<Option<Recipient>> {
+        recipient::one(ctx, node::recipient(&id)?).await
+    }
+
+    /// An address, however it is written; null where it is not known. Only for those who may see personal data.
+    async fn address(
+        &self,
+        ctx: &Context<'_>,
+        #[graphql(desc = "The address; the case of letters does not matter.")] email: EmailAddress,
+    ) -> Result<Option<Address>> {
+        Ok(reader(ctx)?.address(email.0.key()).await?.map(Address))
+    }
+
+    /// Addresses that are not to be written to, or others, if the filter says so.
+    #[graphql(complexity = "page_cost(first, last, child_complexity)")]
+    #[expect(clippy::too_many_arguments, reason = "they are the arguments of a GraphQL field")]
+    async fn blocked_addresses(
+        &self,
+        ctx: &Context<'_>,
+        #[graphql(desc = "Which of them; those that are blocked where it says nothing about health.")] filter: Option<AddressFilter>,
+        #[graphql(desc = "In which order; those blocked last come first where nothing is said.")] order_by: Option<AddressOrder>,
+        #[graphql(desc = "So many from the beginning, or behind `after`; 50 where nothing is said, 500 at most.")] first: Option<i32>,
+        #[graphql(desc = "Only what stands behind this cursor.")] after: Option<String>,
+        #[graphql(desc = "So many up to the end, or before `before`; not together with `first`.")] last: Option<i32>,
+        #[graphql(desc = "Only what stands before this cursor.")] before: Option<String>,
+    ) -> Result<Connection<Addresses>> {
+        let query = address_query(filter, order_by);
+        let page = reader(ctx)?.addresses(&query, &page_args(first, after, last, before)).await?;
+        Ok(Connection::new(Addresses(query), page.map(Address)))
+    }
+
+    /// A job; null where there is none.
+    async fn job(&self, ctx: &Context<'_>, #[graphql(desc = "Its global id.")] id: ID) -> Result<Option<Job>> {
+        let row = reader(ctx)?.job(node::job(&id)?).await?;
+        row.map(|row| Job::new(row, access(ctx))).transpose()
+    }
+
+    /// Jobs, the latest first.
+    #[graphql(complexity = "page_cost(first, None, child_complexity)")]
+    async fn jobs(
+        &self,
+        ctx: &Context<'_>,
+        #[graphql(desc = "Which of them.")] filter: Option<JobFilter>,
+        #[graphql(desc = "So many; 50 where nothing is said, 500 at most.")] first: Option<i32>,
+        #[graphql(desc = "Only what stands behind this cursor.")] after: Option<String>,
+    ) -> Result<Connection<Jobs>> {
+        job::page(ctx, filter, &page_args(first, after, None, None)).await
+    }
+
+    /// Reported events that match no recipient, in the order in which they came in. They are kept, and matched when their
+    /// recipients are imported.
+    #[graphql(complexity = "page_cost(first, last, child_complexity)")]
+    #[expect(clippy::too_many_arguments, reason = "they are the arguments of a GraphQL field")]
+    async fn unmatched_events(
+        &self,
+        ctx: &Context<'_>,
+        #[graphql(desc = "Which of them.")] filter: Option<EventFilter>,
+        #[graphql(desc = "So many from the beginning, or behind `after`; 50 where nothing is said, 500 at most.")] first: Option<i32>,
+        #[graphql(desc = "Only what stands behind this cursor.")] after: Option<String>,
+        #[graphql(desc = "So many up to the end, or before `before`; not together with `first`.")] last: Option<i32>,
+        #[graphql(desc = "Only what stands before this cursor.")] before: Option<String>,
+    ) -> Result<Connection<Events>> {
+        let filter = filter.unwrap_or_default().into();
+        let page = reader(ctx)?.unmatched_events(&filter, &page_args(first, after, last, before)).await?;
+        Ok(Connection::new(Events::Unmatched(filter), page.map(Event)))
+    }
+
+    /// The requests of providers as they came, the latest first. For admins.
+    #[graphql(complexity = "page_cost(first, last, child_complexity)")]
+    #[expect(clippy::too_many_arguments, reason = "they are the arguments of a GraphQL field")]
+    async fn deliveries(
+        &self,
+        ctx: &Context<'_>,
+        #[graphql(desc = "Only those that came in by this source.")] source: Option<String>,
+        #[graphql(desc = "Only those in this state.")] state: Option<DeliveryState>,
+        #[graphql(desc = "So many from the beginning, or behind `after`; 50 where nothing is said, 500 at most.")] first: Option<i32>,
+        #[graphql(desc = "Only what stands behind this cursor.")] after: Option<String>,
+        #[graphql(desc = "So many up to the end, or before `before`; not together with `first`.")] last: Option<i32>,
+        #[graphql(desc = "Only what stands before this cursor.")] before: Option<String>,
+    ) -> Result<Connection<Deliveries>> {
+        let query = DeliveryQuery { source, state: state.map(Into::into) };
+        let page = access(ctx)?.admin()?.deliveries(&query, &page_args(first, after, last, before)).await?;
+        Ok(Connection::new(Deliveries(query), page.map(Delivery)))
+    }
+
+    /// A request of a provider; null where there is none. For admins.
+    async fn delivery(&self, ctx: &Context<'_>, #[graphql(desc = "Its global id.")] id: ID) -> Result<Option<Delivery>> {
+        Ok(access(ctx)?.admin()?.delivery(node::delivery(&id)?).await?.map(Delivery))
+    }
+
+    /// All API tokens, without their secrets. For admins.
+    #[graphql(complexity = "20 * child_complexity + 1")]
+    async fn api_tokens(&self, ctx: &Context<'_>) -> Result<Vec<ApiToken>> {
+        Ok(access(ctx)?.admin()?.tokens().await?.into_iter().map(ApiToken).collect())
+    }
+}

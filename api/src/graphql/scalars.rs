@@ -1,0 +1,60 @@
+//! Times and addresses as they are written in requests and answers.
+
+use async_graphql::{InputValueError, InputValueResult, Scalar, ScalarType, Value};
+use chrono::SecondsFormat;
+use domain::Timestamp;
+
+/// A moment as RFC 3339 writes it, in UTC with microseconds: `2026-01-31T09:30:00.000000Z`. Any offset is understood on input.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct DateTime(pub Timestamp);
+
+impl From<Timestamp> for DateTime {
+    fn from(at: Timestamp) -> Self {
+        Self(at)
+    }
+}
+
+#[Scalar(name = "DateTime", specified_by_url = "https://www.rfc-editor.org/rfc/rfc3339")]
+impl ScalarType for DateTime {
+    fn parse(value: Value) -> InputValueResult<Self> {
+        match value {
+            Value::String(text) => Ok(Self(text.parse().map_err(|error| InputValueError::custom(format!("{error}")))?)),
+            other => Err(InputValueError::expected_type(other)),
+        }
+    }
+
+    fn to_value(&self) -> Value {
+        Value::String(self.0.to_chrono().to_rfc3339_opts(SecondsFormat::Micros, true))
+    }
+}
+
+/// A valid e-mail address: the local part is kept as it is written, the domain in lower case.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct EmailAddress(pub domain::email::EmailAddress);
+
+#[Scalar(name = "EmailAddress")]
+impl ScalarType for EmailAddress {
+    fn parse(value: Value) -> InputValueResult<Self> {
+        match value {
+            Value::String(text) => {
+                Ok(Self(domain::email::EmailAddress::parse(&text).map_err(|error| InputValueError::custom(error.to_string()))?))
+            }
+            // The value may be an address in a wrong place: it is not repeated.
+            _ => Err(InputValueError::custom("an e-mail address is a text")),
+        }
+    }
+
+    fn to_value(&self) -> Value {
+        Value::String(self.0.as_str().to_owned())
+    }
+}
+
+/// A count as GraphQL's 32-bit Int; one that is larger shows as the largest.
+pub(super) fn int(count: i64) -> i32 {
+    i32::try_from(count).unwrap_or(if count < 0 { i32::MIN } else { i32::MAX })
+}
+
+/// A time that may be missing.
+pub(super) fn at(time: Option<Timestamp>) -> Option<DateTime> {
+    time.map(DateTime)
+}

@@ -1,0 +1,104 @@
+//! The schema: its roots, its limits, and how a request is executed.
+
+use std::sync::Arc;
+
+use async_graphql::{BatchRequest, BatchResponse, Context, Data, Executor, Request, Response, SDLExportOptions};
+use futures::future::join_all;
+use futures::stream::BoxStream;
+use service::statistics::CampaignChanges;
+use service::{Access, Reader, Refusal, RefusalCode};
+
+use super::campaign::KnownCampaigns;
+use super::errors::Result;
+use super::limits::{self, Documents};
+use super::loaders::Loaders;
+use super::mutation::Mutation;
+use super::query::Query;
+use super::subscription::Subscription;
+
+type Inner = async_graphql::Schema<Query, Mutation, Subscription>;
+
+/// The schema, ready to execute requests; cheap to clone. The data of each request must hold a [`service::Access`].
+#[derive(Clone)]
+pub struct Schema {
+    inner: Inner,
+    documents: Documents,
+}
+
+/// The schema of an installation; `changes` tells when figures change.
+#[must_use]
+pub fn build_schema(changes: Arc<dyn CampaignChanges>) -> Schema {
+    let inner = builder().data(changes).data(KnownCampaigns::default()).finish();
+    Schema { inner, documents: Documents::default() }
+}
+
+fn builder() -> async_graphql::SchemaBuilder<Query, Mutation, Subscription> {
+    async_graphql::Schema::build(Query, Mutation, Subscription)
+        .limit_depth(limits::MAX_DEPTH)
+        .limit_recursive_depth(limits::MAX_DEPTH * 2)
+        .limit_complexity(limits::MAX_COMPLEXITY)
+        .limit_directives(limits::MAX_DIRECTIVES)
+}
+
+/// The schema in GraphQL's own language, in a stable order.
+#[must_use]
+pub fn sdl() -> String {
+    let options = SDLExportOptions::new().sorted_fields().sorted_arguments().sorted_enum_items().include_specified_by();
+    builder().finish().sdl_with_options(options)
+}
+
+impl Schema {
+    /// Executes a request that brings its [`Access`].
+    pub async fn execute(&self, request: impl Into<Request>) -> Response {
+        match self.documents.prepare(request.into()).await {
+            Ok(request) => self.inner.execute(request.data(Loaders::default())).await,
+            Err(error) => Response::from_errors(vec![error]),
+        }
+    }
+
+    /// Executes several requests, or one.
+    pub async fn execute_batch(&self, batch: BatchRequest) -> BatchResponse {
+        match batch {
+            BatchRequest::Single(request) => BatchResponse::Single(self.execute(request).await),
+            BatchRequest::Batch(requests) => {
+                BatchResponse::Batch(join_all(requests.into_iter().map(|request| self.execute(request))).await)
+            }
+        }
+    }
+
+    /// Executes a subscription (or anything else) whose session brings the [`Access`].
+    pub fn execute_stream(&self, request: impl Into<Request>, session: Arc<Data>) -> BoxStream<'static, Response> {
+        let mut request = request.into().data(Loaders::default());
+        match limits::read(&mut request) {
+            Ok(_) => self.inner.execute_stream_with_session_data(request, session),
+            Err(error) => Box::pin(futures::stream::once(async { Response::from_errors(vec![error]) })),
+        }
+    }
+}
+
+impl Executor for Schema {
+    async fn execute(&self, request: Request) -> Response {
+        Self::execute(self, request).await
+    }
+
+    fn execute_stream(&self, request: Request, session: Option<Arc<Data>>) -> BoxStream<'static, Response> {
+        Self::execute_stream(self, request, session.unwrap_or_default())
+    }
+}
+
+/// What the subject of the request may do.
+///
+/// # Errors
+/// A refusal where nobody is signed in.
+pub(super) fn access<'a>(ctx: &Context<'a>) -> Result<&'a Access> {
+    let refusal = || Refusal::new(RefusalCode::Unauthenticated, "sign in, or send a valid API token");
+    Ok(ctx.data_opt::<Access>().ok_or_else(refusal)?)
+}
+
+/// For looking at things.
+///
+/// # Errors
+/// A refusal where nobody is signed in.
+pub(super) fn reader(ctx: &Context<'_>) -> Result<Reader> {
+    Ok(access(ctx)?.reader())
+}

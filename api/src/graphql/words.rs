@@ -1,0 +1,266 @@
+//! The enums of the domain, with the words that GraphQL has for them.
+
+use async_graphql::Enum;
+
+/// Where a campaign stands.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Enum)]
+#[graphql(remote = "domain::campaign::CampaignState")]
+pub enum CampaignState {
+    /// Being prepared: recipients are gathered, nothing has gone out.
+    Draft,
+    /// Going out.
+    Sending,
+    /// Gone out.
+    Sent,
+    /// Cancelled before all of it went out.
+    Canceled,
+}
+
+/// What became of a recipient: derived from everything that is known about it, never set.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Enum)]
+#[graphql(remote = "domain::status::RecipientStatus")]
+pub enum RecipientStatus {
+    /// Chosen, not sent yet.
+    Ready,
+    /// Sent; nothing more is known.
+    Sent,
+    /// Accepted by the recipient's server.
+    Delivered,
+    /// Opened by a person.
+    Read,
+    /// A link was followed by a person.
+    Clicked,
+    /// Not delivered, for a reason that may pass or is the sender's.
+    SoftBounced,
+    /// Not delivered, for good.
+    HardBounced,
+    /// Not sent; the skip reason says why.
+    Blocked,
+    /// Reported as spam.
+    Complained,
+    /// Unsubscribed.
+    Unsubscribed,
+    /// The campaign was cancelled before it was sent.
+    Canceled,
+}
+
+/// Why a recipient was not sent to.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Enum)]
+#[graphql(remote = "domain::status::SkipReason")]
+pub enum SkipReason {
+    /// The address is blocked.
+    BlockedAddress,
+    /// The address bounced too often.
+    TooManyBounces,
+    /// The address stands in the campaign already.
+    Duplicate,
+    /// There is no consent to be written to.
+    NoConsent,
+    /// The person does not subscribe to this kind of mail.
+    NoSubscription,
+    /// It is no address.
+    InvalidAddress,
+    /// The provider refused to send, or could not.
+    ProviderRefused,
+}
+
+/// Why a message was not delivered.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Enum)]
+#[graphql(remote = "domain::BounceClass")]
+pub enum BounceClass {
+    /// No such mailbox or domain.
+    Hard,
+    /// Something that may pass.
+    Soft,
+    /// The sender's reputation or a policy of the recipient's server.
+    Block,
+    /// The mailbox is over its quota.
+    MailboxFull,
+    /// The domain's servers could not be found or reached.
+    Dns,
+    /// The message itself: its size, its content, an attachment.
+    Content,
+    /// An automatic answer that was reported as a bounce.
+    AutoReply,
+    /// The provider does not say.
+    Unknown,
+}
+
+/// What happened to a message.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Enum)]
+#[graphql(remote = "domain::EventKind")]
+pub enum EventKind {
+    /// The provider took the message over and has not tried to deliver it yet.
+    Queued,
+    /// The provider sent it off.
+    Sent,
+    /// The recipient's server accepted it.
+    Delivered,
+    /// The recipient's server asked to come back later; the provider goes on trying.
+    Deferred,
+    /// Not delivered, for a reason that may pass (mailbox full, server down).
+    SoftBounce,
+    /// Not delivered, for a reason of the recipient's that will not pass (no such mailbox).
+    HardBounce,
+    /// Refused for the sender's reputation, policy or content: not the recipient's fault.
+    Blocked,
+    /// The provider did not send it: suppressed, invalid.
+    Rejected,
+    /// The provider could not send it: a template that does not render, an internal error.
+    Failed,
+    /// The tracking pixel was fetched.
+    Opened,
+    /// A tracked link was followed.
+    Clicked,
+    /// The recipient reported it as spam.
+    Complained,
+    /// The recipient unsubscribed.
+    Unsubscribed,
+    /// The recipient subscribed again.
+    Subscribed,
+    /// An out-of-office note, a change-of-address note, a challenge: delivered, not a bounce.
+    AutoReply,
+    /// Anything that nachfass has no word for; kept and shown.
+    Other,
+}
+
+/// Why an open or a click is taken for a machine's.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Enum)]
+#[graphql(remote = "domain::machine::MachineReason")]
+pub enum MachineReason {
+    /// The provider says so.
+    ProviderFlag,
+    /// The user agent is a known image proxy or prefetcher.
+    KnownProxy,
+    /// The user agent is a known security scanner, crawler or HTTP library.
+    KnownScanner,
+    /// Many distinct links of one message within about a second.
+    Burst,
+}
+
+/// How an address is doing.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Enum)]
+#[graphql(remote = "domain::health::AddressHealth")]
+pub enum AddressHealth {
+    /// Nothing speaks against it.
+    Ok,
+    /// Bounced since the last delivery, but not often enough to be blocked.
+    Suspect,
+    /// Not to be written to.
+    Blocked,
+}
+
+/// Why an address is blocked.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Enum)]
+#[graphql(remote = "domain::health::BlockReason")]
+pub enum BlockReason {
+    /// A hard bounce of the recipient's own making.
+    HardBounce,
+    /// Too many soft bounces in a row.
+    SoftBounces,
+}
+
+/// A sender of webhooks whose format nachfass reads.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Enum)]
+#[graphql(remote = "domain::Provider")]
+pub enum Provider {
+    /// Mailgun.
+    Mailgun,
+    /// Twilio SendGrid.
+    Sendgrid,
+    /// Amazon Simple Email Service.
+    Ses,
+    /// Postmark.
+    Postmark,
+    /// Brevo.
+    Brevo,
+    /// SparkPost.
+    Sparkpost,
+    /// Mailjet.
+    Mailjet,
+    /// Resend.
+    Resend,
+    /// Mailchimp Transactional (Mandrill).
+    Mandrill,
+    /// MailerSend.
+    Mailersend,
+    /// Mailtrap.
+    Mailtrap,
+    /// Postal.
+    Postal,
+    /// Unisender.
+    Unisender,
+    /// Scaleway Transactional Email.
+    Scaleway,
+    /// The generic format of nachfass, for anything else that sends mail.
+    Generic,
+}
+
+/// What somebody may do. Each role may do what the ones before it may.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Enum)]
+#[graphql(remote = "service::Role")]
+pub enum Role {
+    /// Sees figures, and no personal data.
+    Viewer,
+    /// Sees and works with recipients and campaigns.
+    Marketer,
+    /// Also manages tokens, users and settings, and sees raw deliveries.
+    Admin,
+}
+
+/// How far a delivery is.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Enum)]
+#[graphql(remote = "service::events::DeliveryState")]
+pub enum DeliveryState {
+    /// Stored, and not applied yet.
+    Stored,
+    /// All of its events are applied.
+    Applied,
+    /// Applied but for some elements that could not be read.
+    PartlyApplied,
+    /// Nothing in it could be read.
+    Unreadable,
+}
+
+/// What a job does.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Enum)]
+#[graphql(remote = "service::jobs::JobKind")]
+pub enum JobKind {
+    /// Imports recipients from an upload.
+    Import,
+    /// Matches kept events with recipients that have arrived.
+    Rematch,
+}
+
+/// Where a job stands.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Enum)]
+#[graphql(remote = "service::jobs::JobState")]
+pub enum JobState {
+    /// Waits for its time and a worker.
+    Queued,
+    /// A worker has it.
+    Running,
+    /// Done.
+    Succeeded,
+    /// Given up.
+    Failed,
+    /// Called off.
+    Canceled,
+}
+
+/// Which way a list runs.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Enum)]
+pub enum OrderDirection {
+    /// The smallest, the earliest, A first.
+    #[default]
+    Asc,
+    /// The largest, the latest, Z first.
+    Desc,
+}
+
+impl OrderDirection {
+    /// Whether it is the one from the largest on.
+    pub const fn is_descending(self) -> bool {
+        matches!(self, Self::Desc)
+    }
+}

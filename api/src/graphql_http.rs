@@ -1,0 +1,96 @@
+//! `POST /graphql`.
+//!
+//! The request is read here and not by an adapter: a body of one kind only, so that no form of another site can send one, and
+//! limits on its size, the number of operations and the time they take. Whatever goes wrong is said as GraphQL says it.
+
+use actix_web::http::header::{ACCEPT, CONTENT_TYPE};
+use actix_web::web::{Data, Payload};
+use actix_web::{HttpMessage, HttpRequest, HttpResponse, ResponseError};
+use async_graphql::{BatchRequest, BatchResponse, Executor};
+use serde_json::json;
+
+use crate::AppState;
+use crate::auth::SignedIn;
+use crate::body;
+use crate::errors::ApiError;
+use crate::request_id::RequestId;
+
+/// The largest body: 1 MB.
+const BODY_LIMIT: usize = 1024 * 1024;
+
+/// The most operations in one request.
+const BATCH_LIMIT: usize = 10;
+
+const JSON: &str = "application/json";
+const GRAPHQL_JSON: &str = "application/graphql-response+json";
+
+/// `POST`: one operation, or several.
+pub async fn execute(
+    state: Data<AppState>,
+    request: HttpRequest,
+    payload: Payload,
+    signed_in: Result<SignedIn, ApiError>,
+) -> HttpResponse {
+    let executed = async { run(&state, &request, payload, signed_in?).await };
+    let answer = executed.await.and_then(|response| {
+        let body = serde_json::to_vec(&response).map_err(|error| ApiError::Fault(Box::new(error)))?;
+        Ok(HttpResponse::Ok().insert_header((CONTENT_TYPE, accepted(&request))).body(body))
+    });
+    answer.unwrap_or_else(|error| refuse(&request, &error))
+}
+
+async fn run(
+    state: &AppState,
+    request: &HttpRequest,
+    payload: Payload,
+    SignedIn(access): SignedIn,
+) -> Result<BatchResponse, ApiError> {
+    if !body::is_type(request, JSON) {
+        return Err(ApiError::UnsupportedMediaType("send application/json"));
+    }
+    let body = body::read_plain(request, payload, BODY_LIMIT).await?;
+    let batch = parse(&body)?.data(access);
+    let limit = state.options.graphql_time_limit;
+    let executed = tokio::time::timeout(limit, Box::pin(Executor::execute_batch(&state.schema, batch))).await;
+    executed.map_err(|_| ApiError::TimeLimit { seconds: limit.as_secs() })
+}
+
+fn parse(body: &[u8]) -> Result<BatchRequest, ApiError> {
+    // The derived reading of the library would take an empty list for an operation without a text.
+    let parsed = if body.trim_ascii_start().starts_with(b"[") {
+        serde_json::from_slice(body).map(BatchRequest::Batch)
+    } else {
+        serde_json::from_slice(body).map(BatchRequest::Single)
+    };
+    let batch = parsed.map_err(|_| {
+        ApiError::BadRequest("the body is no GraphQL request: {\"query\": …, \"variables\": …}".to_owned())
+    })?;
+    if !(1..=BATCH_LIMIT).contains(&batch.iter().count()) {
+        return Err(ApiError::BadRequest(format!("a list holds 1 to {BATCH_LIMIT} operations")));
+    }
+    Ok(batch)
+}
+
+/// The newer of the two kinds where the client names it.
+fn accepted(request: &HttpRequest) -> &'static str {
+    let accept = request.headers().get_all(ACCEPT).filter_map(|value| value.to_str().ok());
+    let newer = accept.flat_map(|value| value.split(',')).any(|kind| {
+        let mut parts = kind.split(';').map(str::trim);
+        parts.next() == Some(GRAPHQL_JSON) && !parts.any(|part| matches!(part, "q=0" | "q=0.0"))
+    });
+    if newer { GRAPHQL_JSON } else { JSON }
+}
+
+fn refuse(request: &HttpRequest, error: &ApiError) -> HttpResponse {
+    error.log();
+    let id = request.extensions().get::<RequestId>().cloned();
+    let body = json!({
+        "errors": [{ "message": error.to_string(), "extensions": { "code": error.code(), "requestId": id } }],
+    });
+    let head = error.error_response();
+    let mut response = HttpResponse::build(head.status());
+    for header in head.headers() {
+        response.append_header(header);
+    }
+    response.insert_header((CONTENT_TYPE, accepted(request))).body(body.to_string())
+}

@@ -1,0 +1,102 @@
+//! `/`: how the installation is, and where to go from here.
+
+use actix_web::http::StatusCode;
+use actix_web::http::header::CONTENT_SECURITY_POLICY;
+use actix_web::web::Data;
+use actix_web::{HttpRequest, HttpResponse};
+use service::{Role, Subject};
+
+use crate::auth::Credential;
+use crate::errors::ApiError;
+use crate::{AppState, health, security};
+
+const PAGE: &str = include_str!("../assets/index.html");
+const SIGN_IN: &str = include_str!("../assets/sign-in.html");
+const ACCOUNT: &str = include_str!("../assets/account.html");
+const GRAPHIQL: &str = include_str!("../assets/graphiql-link.html");
+
+/// The version that the pages name, and by which browsers tell new files from cached ones.
+pub const VERSION: &str = env!("CARGO_PKG_VERSION");
+
+/// `GET /`
+pub async fn show(state: Data<AppState>, request: HttpRequest) -> Result<HttpResponse, ApiError> {
+    let access = match Credential::of(&request, &state.options) {
+        // With the database away the page still tells just that.
+        Some(credential) => credential.access(&state.services).await.inspect_err(ApiError::log).unwrap_or(None),
+        None => None,
+    };
+    Ok(page(&state, access.as_ref().map(service::Access::subject), None, StatusCode::OK).await)
+}
+
+/// The page for somebody, or for nobody, perhaps with what was wrong with signing in.
+pub async fn page(
+    state: &AppState,
+    subject: Option<&Subject>,
+    problem: Option<&str>,
+    status: StatusCode,
+) -> HttpResponse {
+    let health = health::look(state).await;
+    let html = fill(
+        PAGE,
+        &[
+            ("version", &escape(VERSION)),
+            ("state", health.words()),
+            ("database", health.database.words()),
+            ("queue", health.queue.words()),
+            ("account", &account(subject, problem)),
+        ],
+    );
+    HttpResponse::build(status)
+        .insert_header((CONTENT_SECURITY_POLICY, security::PAGE))
+        .content_type("text/html; charset=utf-8")
+        .body(html)
+}
+
+fn account(subject: Option<&Subject>, problem: Option<&str>) -> String {
+    let Some(subject) = subject else {
+        let problem = problem.map(|problem| format!("<p class=\"problem\" role=\"alert\">{}</p>", escape(problem)));
+        return fill(SIGN_IN, &[("problem", &problem.unwrap_or_default())]);
+    };
+    let graphiql = if subject.role >= Role::Admin { GRAPHIQL } else { "" };
+    fill(ACCOUNT, &[("name", &escape(&subject.name)), ("role", subject.role.name()), ("graphiql", graphiql)])
+}
+
+/// Puts values, already escaped, in the place of `{{name}}`. A value is not searched for further names.
+pub fn fill(template: &str, values: &[(&str, &str)]) -> String {
+    let mut parts = template.split("{{");
+    let mut html = parts.next().unwrap_or_default().to_owned();
+    for part in parts {
+        let (name, rest) = part.split_once("}}").unwrap_or(("", part));
+        let value = values.iter().find(|(known, _)| *known == name).map_or("", |(_, value)| value);
+        html.push_str(value);
+        html.push_str(rest);
+    }
+    html
+}
+
+fn escape(text: &str) -> String {
+    text.chars().fold(String::with_capacity(text.len()), |mut html, character| {
+        match character {
+            '&' => html.push_str("&amp;"),
+            '<' => html.push_str("&lt;"),
+            '>' => html.push_str("&gt;"),
+            '"' => html.push_str("&quot;"),
+            '\'' => html.push_str("&#39;"),
+            other => html.push(other),
+        }
+        html
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_value_cannot_become_markup_or_a_name() {
+        assert_eq!(
+            fill("<b>{{name}}</b>{{role}}", &[("name", &escape("<i>&\"'")), ("role", "{{name}}")]),
+            "<b>&lt;i&gt;&amp;&quot;&#39;</b>{{name}}"
+        );
+    }
+}

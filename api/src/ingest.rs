@@ -1,0 +1,96 @@
+//! `/ingest/{source}`: where providers post their events.
+//!
+//! What to make of a request knows an [`IngestDoor`]; here it is read within limits, and its outcome becomes a status.
+
+use actix_web::http::header;
+use actix_web::web::{Data, Path, Payload};
+use actix_web::{HttpRequest, HttpResponse};
+use domain::Provider;
+use futures::future::BoxFuture;
+
+use crate::AppState;
+use crate::body;
+use crate::errors::ApiError;
+
+/// The largest body, after decompression.
+const BODY_LIMIT: usize = 10 * 1024 * 1024;
+
+/// Takes what providers post.
+pub trait IngestDoor: Send + Sync {
+    /// The provider of a source; `None` where there is no such source.
+    fn known(&self, source: &str) -> Option<Provider>;
+
+    /// Takes a request: `headers` as they came, `body` decompressed.
+    fn receive<'a>(
+        &'a self,
+        source: &'a str,
+        headers: Vec<(String, String)>,
+        body: Vec<u8>,
+    ) -> BoxFuture<'a, IngestOutcome>;
+}
+
+/// What became of a request.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum IngestOutcome {
+    /// It is stored, and will not be lost.
+    Stored,
+    /// It was no delivery but part of the provider's setting up.
+    Handshake,
+    /// There is no such source.
+    UnknownSource,
+    /// Its signature or its credentials are wrong.
+    NotAuthentic {
+        /// Whether the source is one that authenticates by user name and password.
+        challenge: bool,
+    },
+    /// It cannot be understood, for this reason; it is kept.
+    Unreadable(String),
+    /// It cannot be stored now; the provider is to try again.
+    Unavailable,
+}
+
+/// `POST`: a delivery.
+pub async fn receive(
+    state: Data<AppState>,
+    source: Path<String>,
+    request: HttpRequest,
+    payload: Payload,
+) -> Result<HttpResponse, ApiError> {
+    state.ingest.known(&source).ok_or(ApiError::NotFound)?;
+    let body = body::read_decompressed(&request, payload, BODY_LIMIT).await?;
+    let outcome = state.ingest.receive(&source, headers(&request), body.into()).await;
+    answer(outcome)
+}
+
+/// `HEAD`: some providers look whether the address exists.
+pub async fn greet(state: Data<AppState>, source: Path<String>) -> Result<HttpResponse, ApiError> {
+    state.ingest.known(&source).ok_or(ApiError::NotFound)?;
+    Ok(HttpResponse::Ok().finish())
+}
+
+/// `GET`: so does Unisender; everybody else has no reason to.
+pub async fn check(state: Data<AppState>, source: Path<String>) -> Result<HttpResponse, ApiError> {
+    match state.ingest.known(&source).ok_or(ApiError::NotFound)? {
+        Provider::Unisender => Ok(HttpResponse::Ok().finish()),
+        _ => Err(ApiError::MethodNotAllowed),
+    }
+}
+
+fn answer(outcome: IngestOutcome) -> Result<HttpResponse, ApiError> {
+    match outcome {
+        IngestOutcome::Stored | IngestOutcome::Handshake => Ok(HttpResponse::Ok().finish()),
+        IngestOutcome::UnknownSource => Err(ApiError::NotFound),
+        IngestOutcome::NotAuthentic { challenge } => Err(ApiError::NotAuthentic { challenge }),
+        IngestOutcome::Unreadable(reason) => Err(ApiError::BadRequest(reason)),
+        IngestOutcome::Unavailable => Err(ApiError::Unavailable(None)),
+    }
+}
+
+/// The headers as text, without those that spoke of the body before it was decompressed.
+fn headers(request: &HttpRequest) -> Vec<(String, String)> {
+    let headers = request.headers().iter();
+    headers
+        .filter(|(name, _)| *name != header::CONTENT_ENCODING && *name != header::CONTENT_LENGTH)
+        .map(|(name, value)| (name.as_str().to_owned(), String::from_utf8_lossy(value.as_bytes()).into_owned()))
+        .collect()
+}

@@ -1,0 +1,54 @@
+//! What the API is told about the installation.
+
+use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
+use std::time::Duration;
+
+/// Settings of the API.
+#[derive(Clone, Debug)]
+pub struct ApiOptions {
+    /// How browsers reach us, without a slash at its end.
+    pub public_url: String,
+    /// Reverse proxies whose `X-Forwarded-For` is believed.
+    pub trusted_proxies: Vec<IpAddr>,
+    /// As long a GraphQL request may take.
+    pub graphql_time_limit: Duration,
+}
+
+impl ApiOptions {
+    /// The defaults: proxies on the same machine are believed, 30 seconds for a GraphQL request.
+    #[must_use]
+    pub fn new(public_url: impl Into<String>) -> Self {
+        Self {
+            public_url: public_url.into(),
+            trusted_proxies: vec![Ipv4Addr::LOCALHOST.into(), Ipv6Addr::LOCALHOST.into()],
+            graphql_time_limit: Duration::from_secs(30),
+        }
+    }
+
+    /// Whether browsers come by https: then the cookie goes no other way.
+    #[must_use]
+    pub fn is_https(&self) -> bool {
+        self.public_url.starts_with("https://")
+    }
+
+    /// Whether an `Origin` header names us. The public URL may have a path, an origin has none.
+    #[must_use]
+    pub fn is_own_origin(&self, origin: &str) -> bool {
+        let rest = self.public_url.strip_prefix(origin);
+        !origin.is_empty() && rest.is_some_and(|rest| rest.is_empty() || rest.starts_with('/'))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn only_the_whole_origin_is_ours() {
+        let options = ApiOptions::new("https://nachfass.example.com/mail");
+        assert!(options.is_own_origin("https://nachfass.example.com"));
+        for foreign in ["", "null", "https://nachfass.example", "http://nachfass.example.com", "https://evil.example"] {
+            assert!(!options.is_own_origin(foreign), "{foreign}");
+        }
+    }
+}

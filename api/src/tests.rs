@@ -1,0 +1,9 @@
+//! The API from outside, through its real routes.
+
+mod graphiql;
+mod graphql;
+mod ingest;
+mod pages;
+mod session;
+mod socket;
+mod uploads;

@@ -1,0 +1,58 @@
+//! The secrets of sessions and tokens: made once, shown once, recognised by their hash.
+
+use std::fmt;
+
+use base64::Engine;
+use base64::engine::general_purpose::URL_SAFE_NO_PAD;
+use sha2::{Digest, Sha256};
+
+/// What an API token begins with, so that people and scanners for leaked secrets recognise it.
+const TOKEN_PREFIX: &str = "nf_";
+
+/// Longer than any secret of ours: not worth hashing.
+const MAX_LENGTH: usize = 128;
+
+/// A secret that opens a door. It shows itself only where [`Secret::expose`] is called.
+#[derive(Clone, PartialEq, Eq)]
+pub struct Secret(String);
+
+impl Secret {
+    /// For an API token.
+    pub(super) fn for_token() -> Self {
+        Self(format!("{TOKEN_PREFIX}{}", random()))
+    }
+
+    /// For a session.
+    pub(super) fn for_session() -> Self {
+        Self(random())
+    }
+
+    /// A password for somebody's first steps: 120 random bits.
+    pub(super) fn password() -> Self {
+        Self(URL_SAFE_NO_PAD.encode(rand::random::<[u8; 15]>()))
+    }
+
+    /// The secret itself, to be shown to its owner.
+    #[must_use]
+    pub fn expose(&self) -> &str {
+        &self.0
+    }
+}
+
+impl fmt::Debug for Secret {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("Secret(…)")
+    }
+}
+
+fn random() -> String {
+    URL_SAFE_NO_PAD.encode(rand::random::<[u8; 32]>())
+}
+
+/// The SHA-256 of a secret, hexadecimal: how the database knows it. `None` for a text that cannot be one of ours.
+pub(super) fn hash(secret: &str) -> Option<String> {
+    if secret.is_empty() || secret.len() > MAX_LENGTH {
+        return None;
+    }
+    Some(Sha256::digest(secret.as_bytes()).iter().map(|byte| format!("{byte:02x}")).collect())
+}

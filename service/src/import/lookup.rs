@@ -1,0 +1,147 @@
+//! Finding what the rows of an import may stand for: recipients and addresses, and locking them.
+
+use std::collections::{HashMap, HashSet};
+
+use domain::Timestamp;
+use domain::health::AddressHealth;
+use domain::status::RecipientStatus;
+use sea_orm::{DatabaseTransaction, DbErr, QueryResult};
+
+use super::columns::Row;
+use super::plan::{Fresh, Known};
+use super::write::Target;
+use crate::batch::{Batch, Column};
+use crate::error::{Result, ServiceError};
+
+/// An address that is stored.
+#[derive(Clone, Copy, Debug)]
+pub struct Address {
+    /// Its key in the database.
+    pub id: i64,
+    /// It is not to be written to.
+    pub is_blocked: bool,
+}
+
+/// Finds things within a transaction.
+#[derive(Clone, Copy)]
+pub struct Lookup<'a> {
+    /// The transaction.
+    pub transaction: &'a DatabaseTransaction,
+    /// Whether rows are locked one by one: SQLite's transaction holds the only write lock.
+    pub postgres: bool,
+    /// What is imported.
+    pub target: Target,
+}
+
+impl Lookup<'_> {
+    /// The recipients that rows may stand for, locked in the order of their numbers.
+    ///
+    /// # Errors
+    /// Those of the database.
+    pub async fn known(&self, rows: &[Row]) -> Result<Vec<Known>> {
+        let mut candidates = self.with_ids(rows).await?;
+        candidates.extend(self.with_addresses(rows).await?);
+        candidates.sort_unstable();
+        candidates.dedup();
+        if candidates.is_empty() {
+            return Ok(Vec::new());
+        }
+        let mut numbers = Batch::new(&[("number", Column::Big)]);
+        candidates.into_iter().for_each(|number| numbers.push([number.into()]));
+        let lock = if self.postgres { "FOR NO KEY UPDATE OF r" } else { "" };
+        let sql = format!(
+            "SELECT r.number, r.email_key, r.domain, r.ref, r.name, r.company, r.owner, r.crm_id, r.attributes, r.is_simulator, \
+                r.attempt, r.status, r.skip, r.import_id \
+             FROM {{rows}} CROSS JOIN recipient AS r WHERE r.campaign_id = {{1}} AND r.number = rows.number \
+             ORDER BY r.number {lock}"
+        );
+        let found = numbers.query(self.transaction, &sql, [self.target.campaign.into()]).await?;
+        found.iter().map(|row| read_known(row, self.target.import)).collect()
+    }
+
+    /// The numbers of those with the rows' recipient ids.
+    async fn with_ids(&self, rows: &[Row]) -> Result<Vec<i64>> {
+        let ids: HashSet<&str> = rows.iter().filter_map(|row| row.recipient_id.as_deref()).collect();
+        if ids.is_empty() {
+            return Ok(Vec::new());
+        }
+        let mut batch = Batch::new(&[("ref", Column::Text)]);
+        ids.into_iter().for_each(|id| batch.push([id.to_owned().into()]));
+        let sql = "SELECT r.number FROM {rows} CROSS JOIN recipient AS r WHERE r.ref = rows.ref AND r.campaign_id = {1}";
+        numbers(&batch.query(self.transaction, sql, [self.target.campaign.into()]).await?)
+    }
+
+    /// The numbers of those with the rows' addresses: of each as many as there are rows with it, first those that no row of this
+    /// import stands for.
+    async fn with_addresses(&self, rows: &[Row]) -> Result<Vec<i64>> {
+        let mut wanted: HashMap<&str, i64> = HashMap::new();
+        rows.iter().for_each(|row| *wanted.entry(&row.email_key).or_default() += 1);
+        if wanted.is_empty() {
+            return Ok(Vec::new());
+        }
+        let mut batch = Batch::new(&[("email_key", Column::Text), ("wanted", Column::Big)]);
+        wanted.into_iter().for_each(|(key, count)| batch.push([key.to_owned().into(), count.into()]));
+        let sql = "SELECT number FROM (\
+                SELECT r.number, rows.wanted, row_number() OVER (PARTITION BY r.email_key \
+                    ORDER BY CASE WHEN r.import_id = {2} THEN 1 ELSE 0 END, r.number) AS place \
+                FROM {rows} CROSS JOIN recipient AS r WHERE r.campaign_id = {1} AND r.email_key = rows.email_key\
+            ) AS candidate WHERE place <= wanted";
+        numbers(&batch.query(self.transaction, sql, [self.target.campaign.into(), self.target.import.into()]).await?)
+    }
+
+    /// The addresses of new recipients, made where they are not known yet.
+    ///
+    /// # Errors
+    /// Those of the database.
+    pub async fn addresses(&self, fresh: &[Fresh<'_>], now: Timestamp) -> Result<HashMap<String, Address>> {
+        let mut keys: Vec<&str> = fresh.iter().map(|new| new.row.email_key.as_str()).collect();
+        keys.sort_unstable();
+        keys.dedup();
+        let mut batch = Batch::new(&[("email_key", Column::Text)]);
+        keys.into_iter().for_each(|key| batch.push([key.to_owned().into()]));
+        let insert = "INSERT INTO address (email_key, created_at) SELECT email_key, {1} FROM {rows} WHERE true \
+            ON CONFLICT (email_key) DO NOTHING";
+        batch.clone().execute(self.transaction, insert, [now.micros().into()]).await?;
+        // What the foreign key would lock one by one.
+        let lock = if self.postgres { "FOR KEY SHARE OF a" } else { "" };
+        let select = format!(
+            "SELECT a.email_key, a.id, a.health FROM {{rows}} CROSS JOIN address AS a WHERE a.email_key = rows.email_key \
+             ORDER BY a.email_key {lock}"
+        );
+        let found = batch.query(self.transaction, &select, []).await?;
+        let read = |row: &QueryResult| -> Result<(String, Address), DbErr> {
+            let is_blocked = row.try_get_by_index::<i16>(2)? == AddressHealth::Blocked.code();
+            Ok((row.try_get_by_index(0)?, Address { id: row.try_get_by_index(1)?, is_blocked }))
+        };
+        Ok(found.iter().map(read).collect::<Result<_, _>>()?)
+    }
+}
+
+/// Rows of one number each.
+///
+/// # Errors
+/// Those of the database.
+pub fn numbers(rows: &[QueryResult]) -> Result<Vec<i64>> {
+    Ok(rows.iter().map(|row| row.try_get_by_index(0)).collect::<Result<_, DbErr>>()?)
+}
+
+fn read_known(row: &QueryResult, import: i64) -> Result<Known> {
+    let status: i16 = row.try_get_by_index(11)?;
+    let unknown = || ServiceError::Inconsistent(format!("a recipient has the unknown status {status}"));
+    Ok(Known {
+        number: row.try_get_by_index(0)?,
+        email_key: row.try_get_by_index(1)?,
+        domain: row.try_get_by_index(2)?,
+        recipient_id: row.try_get_by_index(3)?,
+        name: row.try_get_by_index(4)?,
+        company: row.try_get_by_index(5)?,
+        owner: row.try_get_by_index(6)?,
+        crm_id: row.try_get_by_index(7)?,
+        attributes: row.try_get_by_index(8)?,
+        is_simulator: row.try_get_by_index(9)?,
+        attempt: row.try_get_by_index(10)?,
+        status: RecipientStatus::from_code(status).ok_or_else(unknown)?,
+        is_skipped: row.try_get_by_index::<Option<i16>>(12)?.is_some(),
+        is_claimed: row.try_get_by_index::<Option<i64>>(13)? == Some(import),
+    })
+}

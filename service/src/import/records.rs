@@ -1,0 +1,258 @@
+//! From lines to records: CSV, whose quoted cells may span lines, and JSON Lines.
+//!
+//! CSV is taken apart here and not by a library because a broken line must cost that line only: a quotation mark that is never
+//! closed would make a library read the rest of the file as one cell. Here the line is reported, and reading goes on behind it.
+
+use std::collections::VecDeque;
+use std::io;
+
+use serde::{Deserialize, Serialize};
+use serde_json::{Map, Value};
+
+use super::format::{Bytes, Line, Lines, MAX_LINE};
+use crate::error::{Refusal, RefusalCode, Result};
+
+/// How records are written in a file.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "SCREAMING_SNAKE_CASE")]
+pub enum Format {
+    /// A header line and cells, separated by commas, semicolons or tabs.
+    Csv,
+    /// A JSON object on each line.
+    JsonLines,
+}
+
+/// What a file holds at some place.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Record {
+    /// The line that it begins on.
+    pub line: i64,
+    /// The line that it ends on.
+    pub last_line: i64,
+    /// As it stands in the file.
+    pub text: String,
+    /// What it says, or why nobody can tell.
+    pub content: Result<Content, String>,
+}
+
+/// What a record says.
+#[derive(Clone, Debug, PartialEq)]
+pub enum Content {
+    /// The cells of a line of CSV.
+    Cells(Vec<String>),
+    /// A JSON object.
+    Object(Map<String, Value>),
+}
+
+/// The records of a file.
+pub struct Records {
+    lines: Lines,
+    /// Lines that were read ahead and given back.
+    waiting: VecDeque<Line>,
+    /// Between cells; `None`: JSON Lines.
+    delimiter: Option<char>,
+}
+
+const TOO_LONG: &str = "the line is longer than 1 MB";
+const NOT_CLOSED: &str = "a quotation mark is opened and not closed";
+const BADLY_QUOTED: &str = "text stands behind a closed quotation mark";
+
+impl Records {
+    /// Finds out how the file is written, unless that is given.
+    ///
+    /// # Errors
+    /// A refusal where it is empty or of a kind that cannot be read; those of reading.
+    pub fn open(input: Bytes, format: Option<Format>) -> Result<Self> {
+        let mut records = Self { lines: Lines::open(input)?, waiting: VecDeque::new(), delimiter: None };
+        let Some(first) = records.next_filled_line()? else {
+            return Err(Refusal::new(RefusalCode::Invalid, "the file is empty").into());
+        };
+        let is_json = first.text.trim_start().starts_with('{');
+        let format = format.unwrap_or(if is_json { Format::JsonLines } else { Format::Csv });
+        if format == Format::Csv {
+            // Excel's own way of saying it, on a line before the header.
+            let told = first.text.strip_prefix("sep=").and_then(|rest| rest.chars().next());
+            records.delimiter = Some(told.unwrap_or_else(|| delimiter_of(&first.text)));
+            if told.is_some() {
+                return Ok(records);
+            }
+        }
+        records.waiting.push_front(first);
+        Ok(records)
+    }
+
+    /// How the file is written.
+    #[must_use]
+    pub const fn format(&self) -> Format {
+        if self.delimiter.is_some() { Format::Csv } else { Format::JsonLines }
+    }
+
+    /// The next record; `None` at the end of the file. Lines without content are passed over.
+    ///
+    /// # Errors
+    /// Those of reading.
+    pub fn next(&mut self) -> io::Result<Option<Record>> {
+        while let Some(line) = self.next_filled_line()? {
+            let record = match self.delimiter {
+                _ if line.is_cut => broken(line, TOO_LONG),
+                Some(delimiter) => self.read_cells(line, delimiter)?,
+                None => read_object(line),
+            };
+            let is_blank = matches!(&record.content, Ok(Content::Cells(cells)) if cells.iter().all(|cell| cell.trim().is_empty()));
+            if !is_blank {
+                return Ok(Some(record));
+            }
+        }
+        Ok(None)
+    }
+
+    fn next_line(&mut self) -> io::Result<Option<Line>> {
+        self.waiting.pop_front().map_or_else(|| self.lines.next(), |line| Ok(Some(line)))
+    }
+
+    fn next_filled_line(&mut self) -> io::Result<Option<Line>> {
+        while let Some(line) = self.next_line()? {
+            if !line.text.trim().is_empty() {
+                return Ok(Some(line));
+            }
+        }
+        Ok(None)
+    }
+
+    /// Reads the record that begins on `first`. Where it cannot be read, only that line is lost, not those read behind it.
+    fn read_cells(&mut self, first: Line, delimiter: char) -> io::Result<Record> {
+        let mut cells = Cells::new(delimiter);
+        let mut more: Vec<Line> = Vec::new();
+        let mut size = first.text.len();
+        let mut outcome = cells.add(&first.text);
+        let reason = loop {
+            match outcome {
+                Outcome::Complete => return Ok(joined(first, &more, cells.done)),
+                Outcome::Malformed => break BADLY_QUOTED,
+                Outcome::Open => {}
+            }
+            let Some(line) = self.next_line()? else { break NOT_CLOSED };
+            size += line.text.len();
+            outcome = cells.add(&line.text);
+            let is_too_long = line.is_cut || size > MAX_LINE;
+            more.push(line);
+            if is_too_long {
+                break NOT_CLOSED;
+            }
+        };
+        more.into_iter().rev().for_each(|line| self.waiting.push_front(line));
+        Ok(broken(first, reason))
+    }
+}
+
+fn joined(first: Line, more: &[Line], cells: Vec<String>) -> Record {
+    let last_line = more.last().map_or(first.number, |line| line.number);
+    let mut text = first.text;
+    for line in more {
+        text.push('\n');
+        text.push_str(&line.text);
+    }
+    Record { line: first.number, last_line, text, content: Ok(Content::Cells(cells)) }
+}
+
+fn broken(line: Line, reason: impl Into<String>) -> Record {
+    Record { line: line.number, last_line: line.number, text: line.text, content: Err(reason.into()) }
+}
+
+fn read_object(line: Line) -> Record {
+    match serde_json::from_str(&line.text) {
+        Ok(Value::Object(object)) => {
+            Record { line: line.number, last_line: line.number, text: line.text, content: Ok(Content::Object(object)) }
+        }
+        Ok(_) => broken(line, "this is JSON, but no object"),
+        // The parser's own message may repeat what stands there.
+        Err(error) => broken(line, format!("this is not JSON (see column {})", error.column())),
+    }
+}
+
+/// The character that separates the most cells of a header line.
+fn delimiter_of(header: &str) -> char {
+    let cells = |delimiter: char| {
+        let mut cells = Cells::new(delimiter);
+        let outcome = cells.add(header);
+        cells.done.len() + usize::from(matches!(outcome, Outcome::Open))
+    };
+    // Of several that separate equally many, the last is taken.
+    ['\t', ';', ','].into_iter().max_by_key(|delimiter| cells(*delimiter)).unwrap_or(',')
+}
+
+/// What a line did to a record.
+enum Outcome {
+    /// The record ends with it.
+    Complete,
+    /// A quoted cell goes on in the next line.
+    Open,
+    /// It is not CSV.
+    Malformed,
+}
+
+#[derive(Clone, Copy)]
+enum Place {
+    /// Where a cell begins.
+    Start,
+    /// In a cell without quotation marks; such marks inside of it are part of it.
+    Plain,
+    /// In a cell within quotation marks.
+    Quoted,
+    /// Behind a mark in such a cell: the end of it, or the first of two, which stand for one.
+    Mark,
+    /// Behind such a cell.
+    Behind,
+}
+
+/// Takes a record apart, line by line.
+struct Cells {
+    delimiter: char,
+    done: Vec<String>,
+    cell: String,
+    place: Place,
+}
+
+impl Cells {
+    const fn new(delimiter: char) -> Self {
+        Self { delimiter, done: Vec::new(), cell: String::new(), place: Place::Start }
+    }
+
+    fn add(&mut self, line: &str) -> Outcome {
+        for character in line.chars() {
+            self.place = match (self.place, character) {
+                (Place::Quoted, '"') => Place::Mark,
+                (Place::Quoted, _) => {
+                    self.cell.push(character);
+                    Place::Quoted
+                }
+                (Place::Mark, '"') => {
+                    self.cell.push('"');
+                    Place::Quoted
+                }
+                (_, _) if character == self.delimiter => {
+                    self.end_cell();
+                    Place::Start
+                }
+                (Place::Start, '"') => Place::Quoted,
+                (Place::Start, ' ') => Place::Start,
+                (Place::Start | Place::Plain, _) => {
+                    self.cell.push(character);
+                    Place::Plain
+                }
+                (Place::Mark | Place::Behind, ' ') => Place::Behind,
+                (Place::Mark | Place::Behind, _) => return Outcome::Malformed,
+            };
+        }
+        if matches!(self.place, Place::Quoted) {
+            self.cell.push('\n');
+            return Outcome::Open;
+        }
+        self.end_cell();
+        Outcome::Complete
+    }
+
+    fn end_cell(&mut self) {
+        self.done.push(std::mem::take(&mut self.cell));
+    }
+}

@@ -1,0 +1,309 @@
+//! Writing some rows of an import: one transaction, a few statements, however many rows.
+//!
+//! Locks are taken in the order that applying events takes them in as well: the campaign, recipients by number, addresses by key,
+//! roll-ups. The campaign's lock makes imports into one campaign wait for each other; the position of the import is written with
+//! the rows, so that what was not committed is simply read again.
+
+use std::collections::HashSet;
+
+use domain::campaign::CampaignState;
+use domain::contribution::{Contribution, contribution};
+use domain::facts::Facts;
+use domain::status::{RecipientStatus, SkipReason, status};
+use domain::Timestamp;
+use sea_orm::DatabaseTransaction;
+
+use super::lookup::{Lookup, numbers};
+use super::plan::{Claimed, Decided, Fresh, Known, decide};
+use super::{Chunk, Counts, Issue};
+use crate::access::Services;
+use crate::batch::{Batch, Column};
+use crate::campaigns;
+use crate::db::{execute, query_one};
+use crate::error::{Refusal, RefusalCode, Result, ServiceError};
+use crate::rollup::RollUp;
+
+/// Where an import writes to.
+#[derive(Clone, Copy, Debug)]
+pub struct Target {
+    /// The campaign.
+    pub campaign: i64,
+    /// The import.
+    pub import: i64,
+}
+
+/// Writes `chunk`, which begins behind line `after`; says what became of its rows.
+///
+/// # Errors
+/// A refusal where the campaign was cancelled; those of the database, after deadlocks and the like have been tried again.
+pub async fn write(services: &Services, target: Target, after: i64, chunk: &Chunk) -> Result<Counts> {
+    const TRIES: u32 = 5;
+    let mut tries = 0;
+    loop {
+        match write_once(services, target, after, chunk).await {
+            Err(error) if error.is_transient() && tries < TRIES => {
+                tries += 1;
+                tracing::debug!(tries, %error, "a batch of an import is tried again");
+                tokio::time::sleep(std::time::Duration::from_millis(10 << tries)).await;
+            }
+            result => return result,
+        }
+    }
+}
+
+async fn write_once(services: &Services, target: Target, after: i64, chunk: &Chunk) -> Result<Counts> {
+    let transaction = services.db.begin().await?;
+    let campaign = campaigns::lock(&transaction, services.db.is_postgres(), target.campaign).await?;
+    if campaign.state == CampaignState::Canceled {
+        return Err(Refusal::new(RefusalCode::Conflict, "this campaign was cancelled: it takes no recipients").into());
+    }
+    let lookup = Lookup { transaction: &transaction, postgres: services.db.is_postgres(), target };
+    let known = lookup.known(&chunk.rows).await?;
+    let mut batch = Writing {
+        lookup,
+        transaction: &transaction,
+        target,
+        now: services.now(),
+        sent_at: campaign.sent_at.filter(|_| campaign.state == CampaignState::Sent),
+        counts: Counts::default(),
+        rollup: RollUp::default(),
+        messages: Batch::new(MESSAGE),
+    };
+    let Decided { fresh, claimed, mut issues } = decide(&chunk.rows, known);
+    batch.insert(&fresh).await?;
+    batch.update(claimed).await?;
+    issues.extend(chunk.issues.iter().cloned());
+    batch.counts.rejected += i64::try_from(issues.len()).unwrap_or(i64::MAX);
+    let (counts, rollup) = (batch.counts, batch.rollup);
+    advance(&transaction, target, (after, chunk.last_line), counts).await?;
+    report(&transaction, target, issues).await?;
+    rollup.write(&transaction, services.now()).await?;
+    transaction.commit().await?;
+    Ok(counts)
+}
+
+const MESSAGE: &[(&str, Column)] =
+    &[("message_id", Column::Text), ("recipient", Column::Big), ("attempt", Column::Int)];
+const RECIPIENT: &[(&str, Column)] = &[
+    ("number", Column::Big),
+    ("address_id", Column::Big),
+    ("email_key", Column::Text),
+    ("email", Column::Text),
+    ("domain", Column::Text),
+    ("ref", Column::Text),
+    ("name", Column::Text),
+    ("company", Column::Text),
+    ("owner", Column::Text),
+    ("crm_id", Column::Text),
+    ("attributes", Column::Text),
+    ("is_simulator", Column::Bool),
+    ("status", Column::Small),
+    ("skip", Column::Small),
+    ("sent_at", Column::Big),
+];
+const CHANGE: &[(&str, Column)] = &[
+    // A constant campaign instead would make SQLite look at all of its recipients for each row.
+    ("campaign_id", Column::Big),
+    ("number", Column::Big),
+    ("ref", Column::Text),
+    ("name", Column::Text),
+    ("company", Column::Text),
+    ("owner", Column::Text),
+    ("crm_id", Column::Text),
+    ("attributes", Column::Text),
+    ("status", Column::Small),
+    ("sent_at", Column::Big),
+];
+
+/// A transaction that is being put together.
+struct Writing<'a> {
+    lookup: Lookup<'a>,
+    transaction: &'a DatabaseTransaction,
+    target: Target,
+    now: Timestamp,
+    /// When the recipients were sent to, if they were.
+    sent_at: Option<Timestamp>,
+    counts: Counts,
+    rollup: RollUp,
+    messages: Batch,
+}
+
+impl Writing<'_> {
+    /// Makes the new recipients.
+    async fn insert(&mut self, fresh: &[Fresh<'_>]) -> Result<()> {
+        if fresh.is_empty() {
+            return Ok(());
+        }
+        let addresses = self.lookup.addresses(fresh, self.now).await?;
+        let mut number = self.take_numbers(fresh.len()).await?;
+        let mut batch = Batch::new(RECIPIENT);
+        for new in fresh {
+            let row = new.row;
+            let address = addresses.get(&row.email_key);
+            let address = address.ok_or_else(|| ServiceError::Inconsistent("an address was not stored".to_owned()))?;
+            let facts = new.facts(address.is_blocked, self.sent_at);
+            let (status, _) = status(&facts);
+            match facts.skip {
+                Some(_) => self.counts.skipped += 1,
+                None => self.counts.imported += 1,
+            }
+            let now = contribution(&facts, new.is_simulator());
+            self.rollup.change(self.target.campaign, row.domain(), &Contribution::default(), &now);
+            if let Some(id) = &row.message_id {
+                self.messages.push([id.clone().into(), number.into(), 1.into()]);
+            }
+            batch.push([
+                number.into(),
+                address.id.into(),
+                row.email_key.clone().into(),
+                row.email.clone().into(),
+                row.domain().to_owned().into(),
+                new.recipient_id.map(str::to_owned).into(),
+                row.name.clone().flatten().into(),
+                row.company.clone().flatten().into(),
+                row.owner.clone().flatten().into(),
+                row.crm_id.clone().flatten().into(),
+                new.attributes().into(),
+                new.is_simulator().into(),
+                status.code().into(),
+                facts.skip.map(SkipReason::code).into(),
+                facts.sent_at.map(Timestamp::micros).into(),
+            ]);
+            number += 1;
+        }
+        let sql = "INSERT INTO recipient (campaign_id, number, address_id, email_key, email, domain, ref, name, company, owner, \
+                crm_id, attributes, is_simulator, status, skip, skip_reason, sent_at, import_id, created_at) \
+            SELECT {1}, number, address_id, email_key, email, domain, ref, name, company, owner, \
+                crm_id, attributes, is_simulator, status, skip, skip, sent_at, {2}, {3} FROM {rows}";
+        let more = [self.target.campaign.into(), self.target.import.into(), self.now.micros().into()];
+        batch.execute(self.transaction, sql, more).await?;
+        Ok(())
+    }
+
+    /// The first of `count` numbers that are the new recipients'.
+    async fn take_numbers(&self, count: usize) -> Result<i64> {
+        let count = i64::try_from(count).unwrap_or(i64::MAX);
+        let sql = "UPDATE campaign SET last_recipient = last_recipient + $2 WHERE id = $1 RETURNING last_recipient";
+        let row = query_one(self.transaction, sql, [self.target.campaign.into(), count.into()]).await?;
+        let last: i64 = row.ok_or_else(|| ServiceError::Inconsistent("a campaign is gone".to_owned()))?.try_get_by_index(0)?;
+        Ok(last - count + 1)
+    }
+
+    /// Marks the recipients that rows stand for, and changes those about which the rows say something new. Writes the message ids
+    /// of the new ones as well.
+    async fn update(&mut self, claimed: Vec<Claimed<'_>>) -> Result<()> {
+        for Claimed { known, row, .. } in &claimed {
+            if let Some(id) = &row.message_id {
+                self.messages.push([id.clone().into(), known.number.into(), known.attempt.into()]);
+            }
+        }
+        let new_message = self.add_messages().await?;
+        let (mut same, mut changed) = (Batch::new(&[("number", Column::Big)]), Batch::new(CHANGE));
+        for Claimed { mut known, row, gains_id } in claimed {
+            let is_sent_now = known.status == RecipientStatus::Ready && self.sent_at.is_some();
+            let says_new = known.take_over(row);
+            let is_changed = says_new || gains_id || is_sent_now;
+            if is_changed || new_message.contains(&known.number) {
+                self.counts.updated += 1;
+            } else if known.is_skipped {
+                self.counts.skipped += 1;
+            } else {
+                self.counts.unchanged += 1;
+            }
+            if !is_changed {
+                same.push([known.number.into()]);
+                continue;
+            }
+            let sent_at = self.sent_at.filter(|_| is_sent_now);
+            if is_sent_now {
+                known.status = self.sent(&known);
+            }
+            changed.push([
+                self.target.campaign.into(),
+                known.number.into(),
+                known.recipient_id.into(),
+                known.name.into(),
+                known.company.into(),
+                known.owner.into(),
+                known.crm_id.into(),
+                known.attributes.into(),
+                known.status.code().into(),
+                sent_at.map(Timestamp::micros).into(),
+            ]);
+        }
+        if !same.is_empty() {
+            let sql = "UPDATE recipient SET import_id = {2} WHERE campaign_id = {1} AND number IN (SELECT number FROM {rows})";
+            same.execute(self.transaction, sql, [self.target.campaign.into(), self.target.import.into()]).await?;
+        }
+        if !changed.is_empty() {
+            let sql = "UPDATE recipient SET import_id = {1}, ref = rows.ref, name = rows.name, company = rows.company, \
+                    owner = rows.owner, crm_id = rows.crm_id, attributes = rows.attributes, status = rows.status, \
+                    sent_at = COALESCE(recipient.sent_at, rows.sent_at) \
+                FROM {rows} WHERE recipient.campaign_id = rows.campaign_id AND recipient.number = rows.number";
+            changed.execute(self.transaction, sql, [self.target.import.into()]).await?;
+        }
+        Ok(())
+    }
+
+    /// Counts a recipient as sent that was ready; returns its status. Nothing else is known of one that is ready: whatever a
+    /// provider reports proves that the mail was sent, or makes it another status.
+    fn sent(&mut self, known: &Known) -> RecipientStatus {
+        let (before, after) = (Facts::default(), Facts { sent_at: self.sent_at, ..Facts::default() });
+        let contributions = [&before, &after].map(|facts| contribution(facts, known.is_simulator));
+        let [before, now] = &contributions;
+        self.rollup.change(self.target.campaign, &known.domain, before, now);
+        status(&after).0
+    }
+
+    /// Writes the message ids; returns the recipients for whom one was new.
+    async fn add_messages(&mut self) -> Result<HashSet<i64>> {
+        let messages = std::mem::replace(&mut self.messages, Batch::new(MESSAGE));
+        if messages.is_empty() {
+            return Ok(HashSet::new());
+        }
+        let sql = "INSERT INTO message (message_id, campaign_id, recipient, attempt) \
+            SELECT message_id, {1}, recipient, attempt FROM {rows} WHERE true ON CONFLICT DO NOTHING RETURNING recipient";
+        let new = messages.query(self.transaction, sql, [self.target.campaign.into()]).await?;
+        Ok(numbers(&new)?.into_iter().collect())
+    }
+}
+
+/// Writes down the lines that made no recipient.
+async fn report(transaction: &DatabaseTransaction, target: Target, issues: Vec<Issue>) -> Result<()> {
+    if issues.is_empty() {
+        return Ok(());
+    }
+    let mut batch = Batch::new(&[("line", Column::Big), ("content", Column::Text), ("reason", Column::Text)]);
+    for issue in issues {
+        batch.push([issue.line.into(), issue.content.into(), issue.reason.into()]);
+    }
+    let sql = "INSERT INTO import_issue (import_id, line, content, reason) SELECT {1}, line, content, reason FROM {rows}";
+    batch.execute(transaction, sql, [target.import.into()]).await?;
+    Ok(())
+}
+
+/// Moves the import on from one line to another. It fails where the import is not at the first: somebody else works on it.
+async fn advance(transaction: &DatabaseTransaction, target: Target, lines: (i64, i64), counts: Counts) -> Result<()> {
+    let changed = execute(
+        transaction,
+        "UPDATE import SET lines_done = $3, read_count = read_count + $4, imported = imported + $5, updated = updated + $6, \
+            unchanged = unchanged + $7, skipped = skipped + $8, rejected = rejected + $9 \
+         WHERE id = $1 AND lines_done = $2 AND finished_at IS NULL",
+        [
+            target.import.into(),
+            lines.0.into(),
+            lines.1.into(),
+            counts.read().into(),
+            counts.imported.into(),
+            counts.updated.into(),
+            counts.unchanged.into(),
+            counts.skipped.into(),
+            counts.rejected.into(),
+        ],
+    )
+    .await?;
+    if changed.rows_affected() == 1 {
+        return Ok(());
+    }
+    Err(ServiceError::Inconsistent(format!("import {} is not where it was left: somebody else goes on with it", target.import)))
+}

@@ -1,0 +1,152 @@
+//! The queue through Redis.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use apalis::prelude::{BackendExt, TaskSink, WorkerBuilder, WorkerBuilderExt};
+use apalis_redis::{Config, RedisStorage};
+use redis::aio::{ConnectionManager, ConnectionManagerConfig};
+use redis::{AsyncCommands, Client};
+use service::jobs::Queue;
+use tokio::sync::Mutex;
+use tokio_util::sync::CancellationToken;
+
+use super::{Handler, Pointer, drained, name, worker_name};
+use crate::error::WorkerError;
+
+/// At most so many pointers stand in a queue: what they point at stays in the database, and is found again.
+const MOST: usize = 1_000;
+/// How often a worker looks for pointers.
+const POLL: Duration = Duration::from_millis(50);
+/// How often a worker says that it is alive; far below any lease.
+const HEARTBEAT: Duration = Duration::from_secs(5);
+/// The first and the longest wait before a worker is started again after an error of Redis.
+const FIRST_WAIT: Duration = Duration::from_millis(100);
+const LONGEST_WAIT: Duration = Duration::from_secs(10);
+/// How often the cleaner looks, and how many tasks it removes at once.
+const CLEAN_EVERY: Duration = Duration::from_secs(10);
+const CLEAN_BATCH: usize = 1_000;
+
+/// Queues through Redis; clones share the connection.
+#[derive(Clone)]
+pub struct RedisQueues {
+    client: Client,
+    connection: Arc<Mutex<Option<ConnectionManager>>>,
+}
+
+fn config(queue: Queue) -> Config {
+    Config::default().queue(name(queue)).batch_size(1).heartbeat_interval(HEARTBEAT).missed_heartbeats(6)
+}
+
+impl RedisQueues {
+    pub(super) fn try_new(url: &str) -> Result<Self, WorkerError> {
+        Ok(Self { client: Client::open(url)?, connection: Arc::default() })
+    }
+
+    /// The connection for pushing: made once, it reconnects by itself.
+    async fn connection(&self) -> Result<ConnectionManager, WorkerError> {
+        let mut connection = self.connection.lock().await;
+        if let Some(connection) = connection.as_ref() {
+            return Ok(connection.clone());
+        }
+        let new = connect(&self.client).await?;
+        *connection = Some(new.clone());
+        Ok(new)
+    }
+
+    pub(super) async fn is_up(&self) -> bool {
+        let ping = async {
+            let mut connection = self.connection().await.ok()?;
+            redis::cmd("PING").query_async::<String>(&mut connection).await.ok()
+        };
+        tokio::time::timeout(Duration::from_secs(2), ping).await.ok().flatten().is_some()
+    }
+
+    pub(super) async fn push(&self, queue: Queue, pointers: &[Pointer]) -> Result<(), WorkerError> {
+        let mut connection = self.connection().await?;
+        let config = config(queue);
+        let waiting: usize = connection.zcard(config.scheduled_jobs_set()).await?;
+        let room = MOST.saturating_sub(waiting);
+        let mut storage = RedisStorage::new(connection).with_config(config);
+        for pointer in pointers.iter().take(room) {
+            storage.push(*pointer).await.map_err(|error| WorkerError::Queue(error.to_string()))?;
+        }
+        Ok(())
+    }
+
+    pub(super) async fn consume(&self, queue: Queue, concurrency: usize, handler: Handler, shutdown: CancellationToken) {
+        let cleaner = tokio::spawn(self.clone().clean(queue, shutdown.clone()));
+        let mut wait = FIRST_WAIT;
+        while !shutdown.is_cancelled() {
+            let started = tokio::time::Instant::now();
+            if let Err(error) = self.consume_once(queue, concurrency, handler.clone(), &shutdown).await {
+                tracing::warn!(queue = name(queue), error = %error, "a worker of the queue ended and is started again");
+            }
+            wait = if started.elapsed() > LONGEST_WAIT { FIRST_WAIT } else { (wait * 2).min(LONGEST_WAIT) };
+            tokio::select! {
+                () = shutdown.cancelled() => {}
+                () = tokio::time::sleep(wait) => {}
+            }
+        }
+        cleaner.abort();
+    }
+
+    async fn consume_once(
+        &self,
+        queue: Queue,
+        concurrency: usize,
+        handler: Handler,
+        shutdown: &CancellationToken,
+    ) -> Result<(), WorkerError> {
+        let connection = tokio::select! {
+            connection = connect(&self.client) => connection?,
+            () = shutdown.cancelled() => return Ok(()),
+        };
+        let storage = RedisStorage::<Pointer>::new(connection).with_config(config(queue));
+        let worker = WorkerBuilder::new(worker_name(queue))
+            .backend(storage.poll_with_interval(POLL))
+            .concurrency(concurrency)
+            .build(move |pointer: Pointer| super::work(&handler, pointer));
+        drained(queue, shutdown, worker.run_until(super::until(shutdown))).await
+    }
+
+    /// Removes what apalis leaves behind of tasks that are done.
+    async fn clean(self, queue: Queue, shutdown: CancellationToken) {
+        loop {
+            tokio::select! {
+                () = shutdown.cancelled() => return,
+                () = tokio::time::sleep(CLEAN_EVERY) => {}
+            }
+            while let Ok(true) = self.clean_some(queue).await {}
+        }
+    }
+
+    /// Removes some; says whether there may be more.
+    async fn clean_some(&self, queue: Queue) -> Result<bool, WorkerError> {
+        let mut connection = self.connection().await?;
+        let config = config(queue);
+        let mut more = false;
+        for set in [config.done_jobs_set(), config.dead_jobs_set()] {
+            let ids: Vec<String> = redis::cmd("SPOP").arg(&set).arg(CLEAN_BATCH).query_async(&mut connection).await?;
+            if ids.is_empty() {
+                continue;
+            }
+            more |= ids.len() == CLEAN_BATCH;
+            let mut pipe = redis::pipe();
+            for id in ids {
+                pipe.hdel(config.job_data_hash(), &id).ignore();
+                pipe.del(format!("{}:{id}", config.job_meta_hash())).ignore();
+            }
+            pipe.query_async::<()>(&mut connection).await?;
+        }
+        Ok(more)
+    }
+}
+
+async fn connect(client: &Client) -> Result<ConnectionManager, WorkerError> {
+    let config = ConnectionManagerConfig::new()
+        .set_connection_timeout(Some(Duration::from_secs(2)))
+        .set_response_timeout(Some(Duration::from_secs(5)))
+        .set_number_of_retries(1);
+    Ok(ConnectionManager::new_with_config(client.clone(), config).await?)
+}

@@ -1,0 +1,75 @@
+//! Waking the workers: at once after a commit, and for whatever was forgotten.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use service::Services;
+use service::jobs::{self, Queue};
+use tokio::sync::Notify;
+use tokio::time::Instant;
+use tokio_util::sync::CancellationToken;
+
+use crate::queue::{Pointer, Queues};
+
+/// Tells the relay that something was committed. Cheap to clone and to call; calls that come close together are one.
+#[derive(Clone, Debug, Default)]
+pub struct Wake(Arc<Notify>);
+
+impl Wake {
+    /// Something waits.
+    pub fn now(&self) {
+        self.0.notify_one();
+    }
+}
+
+/// Pushes pointers to what is due.
+pub struct Relay {
+    services: Services,
+    queues: Queues,
+    wake: Wake,
+    appliers: usize,
+}
+
+/// How often the database is asked for what is due, whether or not anybody said so.
+const LOOK_EVERY: Duration = Duration::from_millis(500);
+/// Pushes lie at least this far apart: appliers go on by themselves while there is work.
+const PUSH_EVERY: Duration = Duration::from_millis(20);
+
+impl Relay {
+    /// A relay that wakes up to `appliers` workers for the inbox.
+    #[must_use]
+    pub const fn new(services: Services, queues: Queues, wake: Wake, appliers: usize) -> Self {
+        Self { services, queues, wake, appliers }
+    }
+
+    /// Relays until `shutdown`.
+    pub async fn run(self, shutdown: CancellationToken) {
+        let mut look = tokio::time::interval(LOOK_EVERY);
+        let mut warned = Instant::now().checked_sub(Duration::from_secs(60));
+        loop {
+            let told = tokio::select! {
+                () = shutdown.cancelled() => return,
+                () = self.wake.0.notified() => true,
+                _ = look.tick() => false,
+            };
+            if let Err(error) = self.relay(told).await {
+                let due = warned.is_none_or(|at| at.elapsed() > Duration::from_secs(30));
+                if due {
+                    warned = Some(Instant::now());
+                    tracing::warn!(error = ?error, "work that is due could not be relayed; it waits in the database");
+                }
+            }
+            tokio::time::sleep(PUSH_EVERY).await;
+        }
+    }
+
+    async fn relay(&self, told: bool) -> Result<(), crate::WorkerError> {
+        if told || service::ingest::is_waiting(self.services.db()).await? {
+            self.queues.push(Queue::Events, &vec![Pointer::Deliveries; self.appliers]).await?;
+        }
+        for (queue, id) in jobs::due(self.services.db(), self.services.now(), 100).await? {
+            self.queues.push(queue, &[Pointer::Job(id)]).await?;
+        }
+        Ok(())
+    }
+}
