@@ -1,4 +1,9 @@
 //! The program: what `main` calls.
 
+pub mod cli;
 pub mod config;
+pub mod demo;
+mod demonstration;
+pub mod installation;
 pub mod logging;
+pub mod serving;

@@ -17,7 +17,7 @@ use crate::providers::{Handshake, Rejection, Request, signature, sns, webhook};
 use certificates::Certificates;
 use replays::Replays;
 
-pub use settings::SourceSettings;
+pub use settings::{SourceSettings, default_campaign_keys, default_recipient_keys};
 
 /// What came of a request that is authentic.
 #[derive(Clone, Debug, PartialEq, Eq)]

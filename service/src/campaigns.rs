@@ -108,7 +108,11 @@ impl Marketer {
         match campaign.state {
             CampaignState::Canceled => return Ok(campaign),
             CampaignState::Sent => {
-                return Err(Refusal::new(RefusalCode::Conflict, "this campaign was sent: it cannot be cancelled any more").into());
+                return Err(Refusal::new(
+                    RefusalCode::Conflict,
+                    "this campaign was sent: it cannot be cancelled any more",
+                )
+                .into());
             }
             CampaignState::Draft | CampaignState::Sending => campaign.state = CampaignState::Canceled,
         }
@@ -168,7 +172,8 @@ pub async fn find_campaign<C: ConnectionTrait>(connection: &C, key: &str) -> Res
 pub(crate) async fn lock<C: ConnectionTrait>(connection: &C, postgres: bool, id: i64) -> Result<CampaignRow> {
     // The lock leaves foreign keys to the campaign alone. SQLite's transaction holds the only write lock already.
     let lock = if postgres { "FOR NO KEY UPDATE" } else { "" };
-    let row = query_one(connection, &format!("SELECT {COLUMNS} FROM campaign WHERE id = $1 {lock}"), [id.into()]).await?;
+    let row =
+        query_one(connection, &format!("SELECT {COLUMNS} FROM campaign WHERE id = $1 {lock}"), [id.into()]).await?;
     row.as_ref().map(read).transpose()?.ok_or_else(|| not_found("campaignId").into())
 }
 

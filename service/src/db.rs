@@ -70,6 +70,13 @@ impl Db {
         &self.write
     }
 
+    /// Has `hook` called after each statement that is sent through this handle or a clone of it made from now on.
+    pub fn on_statement(&mut self, hook: impl Fn() + Clone + Send + Sync + 'static) {
+        let write_hook = hook.clone();
+        self.write.set_metric_callback(move |_| write_hook());
+        self.read.set_metric_callback(move |_| hook());
+    }
+
     /// Which of the two it is.
     #[must_use]
     pub fn backend(&self) -> DatabaseBackend {

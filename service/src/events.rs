@@ -34,8 +34,6 @@ pub struct Event {
     pub occurred_at: Timestamp,
     /// The recipient that it belongs to.
     pub recipient: Option<RecipientKey>,
-    /// Which of the sends to the recipient it belongs to.
-    pub attempt: Option<i32>,
     /// Why it failed.
     pub bounce_class: Option<BounceClass>,
     /// The SMTP reply code.
@@ -85,7 +83,7 @@ pub struct EventFilter {
 }
 
 const COLUMNS: &[&str] = &[
-    "e.provider", "e.kind", "e.occurred_at", "e.campaign_id", "e.recipient", "e.attempt", "e.bounce_class", "e.smtp_code",
+    "e.provider", "e.kind", "e.occurred_at", "e.campaign_id", "e.recipient", "e.bounce_class", "e.smtp_code",
     "e.enhanced_code", "e.diagnostic", "e.url", "COALESCE(k.verdict, e.verdict)", "e.message_id", "e.email", "e.recipient_ref",
     "e.campaign_keys", "e.source",
 ];
@@ -176,7 +174,6 @@ fn decode(id: i64, mut cells: Cells<'_>, personal: bool) -> Result<Event, DbErr>
     let occurred_at = Timestamp::from_micros(cells.take()?);
     let (campaign, number): (Option<i64>, Option<i64>) = (cells.take()?, cells.take()?);
     let recipient = campaign.zip(number).map(|(campaign, number)| RecipientKey { campaign, number });
-    let attempt = cells.take()?;
     let bounce_class = cells.take::<Option<i16>>()?.and_then(BounceClass::from_code);
     let (smtp_code, enhanced_code): (Option<i16>, Option<String>) = (cells.take()?, cells.take()?);
     let diagnostic: Option<String> = cells.take()?;
@@ -191,7 +188,6 @@ fn decode(id: i64, mut cells: Cells<'_>, personal: bool) -> Result<Event, DbErr>
         kind,
         occurred_at,
         recipient,
-        attempt,
         bounce_class,
         smtp_code,
         diagnostic: diagnostic

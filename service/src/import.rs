@@ -197,7 +197,13 @@ impl Import {
     }
 
     /// Goes on with an import that was begun before, behind the last line that is done.
-    async fn resume(services: &Services, import: i64, position: Position, source: Source, options: ImportOptions) -> Result<Self> {
+    async fn resume(
+        services: &Services,
+        import: i64,
+        position: Position,
+        source: Source,
+        options: ImportOptions,
+    ) -> Result<Self> {
         let (size, bytes) = (source.size, BytesRead::default());
         let reading = Reading::open(source, options, bytes.clone()).await?;
         Ok(Self::over(services, import, position, reading, (bytes, size)))
@@ -250,9 +256,9 @@ impl Import {
     /// Hears from the thread why there are no more rows.
     async fn end_reading(&mut self) -> Result<()> {
         match self.reader.take() {
-            Some(reader) => {
-                reader.await.map_err(|error| ServiceError::Inconsistent(format!("reading a file ended early: {error}")))?
-            }
+            Some(reader) => reader
+                .await
+                .map_err(|error| ServiceError::Inconsistent(format!("reading a file ended early: {error}")))?,
             None => Ok(()),
         }
     }
@@ -275,7 +281,8 @@ impl Import {
     pub async fn finish(mut self) -> Result<ImportResult> {
         while self.step().await?.is_some() {}
         let Target { campaign, import } = self.target;
-        let result = ImportResult { campaign_id: campaign, import_id: import, read: self.counts.read(), counts: self.counts };
+        let result =
+            ImportResult { campaign_id: campaign, import_id: import, read: self.counts.read(), counts: self.counts };
         let transaction = self.services.db.begin().await?;
         end(&transaction, &result, &self.created_by, self.services.now()).await?;
         transaction.commit().await?;
@@ -294,7 +301,12 @@ struct Position {
 }
 
 /// Notes an import down; returns its id.
-async fn note<C: sea_orm::ConnectionTrait>(connection: &C, campaign: i64, created_by: &str, now: Timestamp) -> Result<i64> {
+async fn note<C: sea_orm::ConnectionTrait>(
+    connection: &C,
+    campaign: i64,
+    created_by: &str,
+    now: Timestamp,
+) -> Result<i64> {
     let sql = "INSERT INTO import (campaign_id, created_by, created_at) VALUES ($1, $2, $3) RETURNING id";
     let row = query_one(connection, sql, [campaign.into(), created_by.to_owned().into(), now.micros().into()]).await?;
     Ok(row.ok_or_else(|| ServiceError::Inconsistent("an import was not stored".to_owned()))?.try_get_by_index(0)?)

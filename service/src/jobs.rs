@@ -15,8 +15,8 @@ use sea_orm::{ConnectionTrait, DbErr, QueryResult, Value};
 use crate::db::{Db, execute, query_all, query_one};
 use crate::error::{Result, ServiceError};
 pub use kind::{JobKind, JobState, Queue};
-pub use list::{Job, JobFilter};
 pub(crate) use list::get;
+pub use list::{Job, JobFilter};
 
 /// A job to be done.
 #[derive(Clone, Debug)]

@@ -5,7 +5,7 @@ pub mod paging;
 pub mod row;
 pub(crate) mod sql;
 #[cfg(test)]
-mod tests;
+pub(crate) mod tests;
 
 use std::collections::HashMap;
 

@@ -29,7 +29,13 @@ impl Marketer {
     ///
     /// # Errors
     /// A refusal where it is empty or longer; the stream's own errors; those of the disk and the database.
-    pub async fn store_upload<S, B>(&self, content: S, content_type: Option<&str>, gzip: bool, limit: u64) -> Result<Upload>
+    pub async fn store_upload<S, B>(
+        &self,
+        content: S,
+        content_type: Option<&str>,
+        gzip: bool,
+        limit: u64,
+    ) -> Result<Upload>
     where
         S: Stream<Item = io::Result<B>>,
         B: AsRef<[u8]>,
@@ -77,7 +83,11 @@ pub(crate) async fn require<C: ConnectionTrait>(connection: &C, id: &str) -> Res
 }
 
 fn not_found() -> Refusal {
-    Refusal::field(RefusalCode::NotFound, &["uploadId"], "there is no such upload: send the file to POST /uploads first")
+    Refusal::field(
+        RefusalCode::NotFound,
+        &["uploadId"],
+        "there is no such upload: send the file to POST /uploads first",
+    )
 }
 
 fn folder(services: &Services) -> PathBuf {

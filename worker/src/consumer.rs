@@ -34,7 +34,7 @@ pub async fn run(
     let consume = |queue: Queue| {
         let (deps, wake, queues, shutdown) = (deps.clone(), wake.clone(), queues.clone(), shutdown.clone());
         let concurrency = if queue == Queue::Events { options.appliers } else { options.concurrency };
-        async move { queues.consume(queue, concurrency, handler(deps, wake, shutdown.clone()), shutdown).await }
+        queues.consume(queue, concurrency, handler(deps, wake, shutdown.clone()), shutdown)
     };
     let sweeper = tokio::spawn(jobs::rematch::sweep(deps.clone(), shutdown.clone()));
     let result = try_join_all(options.queues.iter().copied().map(consume)).await;

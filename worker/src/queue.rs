@@ -15,6 +15,7 @@ mod redis;
 use std::sync::Arc;
 use std::time::Duration;
 
+use apalis::prelude::Monitor;
 use futures::future::BoxFuture;
 use serde::{Deserialize, Serialize};
 use service::jobs::Queue;
@@ -81,20 +82,22 @@ impl Queues {
     ///
     /// # Errors
     /// Where the queue in memory is consumed twice.
-    pub async fn consume(
-        &self,
+    pub fn consume(
+        self,
         queue: Queue,
         concurrency: usize,
         handler: Handler,
         shutdown: CancellationToken,
-    ) -> Result<(), WorkerError> {
-        match self {
-            Self::Memory(queues) => queues.consume(queue, concurrency, handler, shutdown).await,
-            Self::Redis(queues) => {
-                queues.consume(queue, concurrency, handler, shutdown).await;
-                Ok(())
+    ) -> BoxFuture<'static, Result<(), WorkerError>> {
+        Box::pin(async move {
+            match self {
+                Self::Memory(queues) => queues.consume(queue, concurrency, handler, shutdown).await,
+                Self::Redis(queues) => {
+                    queues.consume(queue, concurrency, handler, shutdown).await;
+                    Ok(())
+                }
             }
-        }
+        })
     }
 }
 
@@ -124,34 +127,27 @@ fn work(handler: &Handler, pointer: Pointer) -> impl Future<Output = Result<(), 
     }
 }
 
-/// The signal that ends a worker.
-fn until(shutdown: &CancellationToken) -> impl Future<Output = Result<(), apalis::prelude::WorkerError>> + Send + use<> {
-    let shutdown = shutdown.clone();
-    async move {
-        shutdown.cancelled().await;
-        Ok(())
-    }
-}
-
 /// Runs a worker; once the end is asked for, it has [`DRAIN`] to finish what it is doing.
-async fn drained(
-    queue: Queue,
-    shutdown: &CancellationToken,
-    running: impl Future<Output = Result<(), apalis::prelude::WorkerError>>,
-) -> Result<(), WorkerError> {
-    let too_long = async {
-        shutdown.cancelled().await;
-        tokio::time::sleep(DRAIN).await;
-    };
-    tokio::select! {
-        // Why a worker ended does not matter when it was told to.
-        result = running => match result {
-            Err(error) if !shutdown.is_cancelled() => Err(WorkerError::Queue(error.to_string())),
-            Ok(()) | Err(_) => Ok(()),
-        },
-        () = too_long => {
-            tracing::warn!(queue = name(queue), "work was still running at the end; it is taken up at the next start");
-            Ok(())
+async fn drained(queue: Queue, shutdown: CancellationToken, monitor: Monitor) -> Result<(), WorkerError> {
+    let context = monitor.context();
+    let mut running = Box::pin(monitor.run());
+    let ended = tokio::select! {
+        ended = &mut running => ended,
+        () = shutdown.cancelled() => {
+            // Refused where it has ended by itself meanwhile: then there is nothing to wait for.
+            context.shutdown().ok();
+            match tokio::time::timeout(DRAIN, running).await {
+                Ok(ended) => ended,
+                Err(_) => {
+                    tracing::warn!(queue = name(queue), "work was still running at the end; it is taken up at the next start");
+                    return Ok(());
+                }
+            }
         }
+    };
+    match ended {
+        // Why a worker ended does not matter when it was told to.
+        Err(error) if !shutdown.is_cancelled() => Err(WorkerError::Queue(error.to_string())),
+        Ok(()) | Err(_) => Ok(()),
     }
 }

@@ -75,7 +75,8 @@ impl Campaign {
     }
 
     /// Whom its mails are from. Null for those who may not see personal data.
-    async fn from_address(&self, ctx: &Context<'_>) -> Result<Option<&str>> {
+    #[graphql(name = "fromAddress")]
+    async fn sender(&self, ctx: &Context<'_>) -> Result<Option<&str>> {
         Ok(self.row(ctx).await?.from_address.as_deref())
     }
 

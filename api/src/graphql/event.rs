@@ -49,11 +49,6 @@ impl Event {
         }
     }
 
-    /// Which of the sends to the recipient it belongs to, from 1.
-    async fn attempt(&self) -> Option<i32> {
-        self.0.attempt
-    }
-
     /// Why it failed.
     async fn bounce_class(&self) -> Option<BounceClass> {
         self.0.bounce_class.map(Into::into)

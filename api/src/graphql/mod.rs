@@ -1,4 +1,5 @@
 //! GraphQL: the types by subject, thin. A resolver takes what the subject may do, calls one service and converts.
+#![expect(clippy::unused_async, reason = "the macros of async-graphql want every resolver to be async")]
 
 mod address;
 mod campaign;
@@ -26,3 +27,9 @@ mod viewer;
 mod words;
 
 pub use schema::{Schema, build_schema, sdl};
+
+/// The id under which the API knows a campaign, for commands that name one.
+#[must_use]
+pub fn campaign_id(key: i64) -> String {
+    node::Key::Campaign(key).id().to_string()
+}

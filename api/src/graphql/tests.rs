@@ -1,0 +1,7 @@
+//! The schema over a seeded database, asked as clients ask it.
+
+mod fixture;
+mod privacy;
+mod requests;
+mod schema;
+mod watching;

@@ -1,5 +1,6 @@
 use actix_web::http::StatusCode;
 use actix_web::test::TestRequest;
+use serde_json::json;
 use service::Role;
 
 use crate::testing::Installation;
@@ -36,4 +37,21 @@ async fn everything_it_loads_is_in_the_binary() {
     }
     assert!(!page.text().contains("<script>") && !page.text().contains("onload="));
     assert_eq!(it.ask(get("/graphiql/other.js")).await.status, StatusCode::NOT_FOUND);
+}
+
+#[actix_web::test]
+async fn the_saved_queries_fit_the_schema() {
+    let it = Installation::new().await;
+    let admin = it.token(Role::Admin).await;
+    let script = it.ask(get("/graphiql/start.js")).await;
+    let saved = script.text().split('`').filter(|text| text.starts_with("# "));
+    let queries: Vec<&str> = saved.collect();
+    assert_eq!(queries.len(), 5);
+    for query in queries {
+        let body = json!({ "query": query, "variables": { "campaign": "nonsense" } });
+        let answer = it.ask(TestRequest::post().uri("/graphql").insert_header(admin.clone()).set_json(body)).await;
+        let errors = answer.json()["errors"].to_string();
+        // Without a campaign some have no answer; none may ask for what is not there.
+        assert!(!errors.contains("Unknown") && !errors.contains("must have"), "{query}{errors}");
+    }
 }

@@ -46,9 +46,13 @@ async fn unusable_values_are_refused() {
     for fixture in Fixture::each().await {
         let marketer = marketer(&fixture);
         let long = "x".repeat(201);
-        for (key, name, field) in
-            [(" ", "A", "key"), ("a\nb", "A", "key"), (long.as_str(), "A", "key"), ("a", "", "name"), ("a", &long, "name")]
-        {
+        for (key, name, field) in [
+            (" ", "A", "key"),
+            ("a\nb", "A", "key"),
+            (long.as_str(), "A", "key"),
+            ("a", "", "name"),
+            ("a", &long, "name"),
+        ] {
             let result = marketer.create_campaign(new(key, name, CampaignState::Draft)).await;
             assert_eq!(refused(result), (RefusalCode::Invalid, vec![field.to_owned()]));
         }
@@ -98,7 +102,10 @@ async fn a_known_campaign_is_found_and_marked_as_sent() {
         let at = Some(Timestamp::from_seconds(1_700_000_000));
         assert_eq!(find(CampaignState::Draft, None).await.state, CampaignState::Draft);
         let sent = find(CampaignState::Sent, at).await;
-        assert_eq!((sent.id, sent.name.as_str(), sent.state, sent.sent_at), (fixture.campaign, "spring", CampaignState::Sent, at));
+        assert_eq!(
+            (sent.id, sent.name.as_str(), sent.state, sent.sent_at),
+            (fixture.campaign, "spring", CampaignState::Sent, at)
+        );
         assert_eq!(find(CampaignState::Draft, None).await, sent);
         assert_eq!(find(CampaignState::Sent, None).await, sent);
         fixture.close().await;

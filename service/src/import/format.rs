@@ -57,10 +57,14 @@ impl Lines {
         let (head, input) = peek(input, HEAD)?;
         let refuse = |message| Err(Refusal::new(RefusalCode::Invalid, message).into());
         if head.starts_with(ZIP) {
-            return refuse("this is an Excel workbook or another ZIP archive: save the sheet as CSV (UTF-8) and import that");
+            return refuse(
+                "this is an Excel workbook or another ZIP archive: save the sheet as CSV (UTF-8) and import that",
+            );
         }
         if UTF_16.iter().any(|mark| head.starts_with(mark)) {
-            return refuse("this file is UTF-16, which Excel calls Unicode text: save it as CSV (UTF-8) and import that");
+            return refuse(
+                "this file is UTF-16, which Excel calls Unicode text: save it as CSV (UTF-8) and import that",
+            );
         }
         let mut input = BufReader::with_capacity(64 << 10, input);
         if head.starts_with(BOM) {

@@ -51,7 +51,7 @@ impl Lookup<'_> {
         let lock = if self.postgres { "FOR NO KEY UPDATE OF r" } else { "" };
         let sql = format!(
             "SELECT r.number, r.email_key, r.domain, r.ref, r.name, r.company, r.owner, r.crm_id, r.attributes, r.is_simulator, \
-                r.attempt, r.status, r.skip, r.import_id \
+                r.status, r.skip, r.import_id \
              FROM {{rows}} CROSS JOIN recipient AS r WHERE r.campaign_id = {{1}} AND r.number = rows.number \
              ORDER BY r.number {lock}"
         );
@@ -67,7 +67,8 @@ impl Lookup<'_> {
         }
         let mut batch = Batch::new(&[("ref", Column::Text)]);
         ids.into_iter().for_each(|id| batch.push([id.to_owned().into()]));
-        let sql = "SELECT r.number FROM {rows} CROSS JOIN recipient AS r WHERE r.ref = rows.ref AND r.campaign_id = {1}";
+        let sql =
+            "SELECT r.number FROM {rows} CROSS JOIN recipient AS r WHERE r.ref = rows.ref AND r.campaign_id = {1}";
         numbers(&batch.query(self.transaction, sql, [self.target.campaign.into()]).await?)
     }
 
@@ -126,7 +127,7 @@ pub fn numbers(rows: &[QueryResult]) -> Result<Vec<i64>> {
 }
 
 fn read_known(row: &QueryResult, import: i64) -> Result<Known> {
-    let status: i16 = row.try_get_by_index(11)?;
+    let status: i16 = row.try_get_by_index(10)?;
     let unknown = || ServiceError::Inconsistent(format!("a recipient has the unknown status {status}"));
     Ok(Known {
         number: row.try_get_by_index(0)?,
@@ -139,9 +140,8 @@ fn read_known(row: &QueryResult, import: i64) -> Result<Known> {
         crm_id: row.try_get_by_index(7)?,
         attributes: row.try_get_by_index(8)?,
         is_simulator: row.try_get_by_index(9)?,
-        attempt: row.try_get_by_index(10)?,
         status: RecipientStatus::from_code(status).ok_or_else(unknown)?,
-        is_skipped: row.try_get_by_index::<Option<i16>>(12)?.is_some(),
-        is_claimed: row.try_get_by_index::<Option<i64>>(13)? == Some(import),
+        is_skipped: row.try_get_by_index::<Option<i16>>(11)?.is_some(),
+        is_claimed: row.try_get_by_index::<Option<i64>>(12)? == Some(import),
     })
 }

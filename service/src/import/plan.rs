@@ -40,8 +40,6 @@ pub struct Known {
     pub attributes: Option<String>,
     /// Whether it is a provider's simulator.
     pub is_simulator: bool,
-    /// How many times it was sent to.
-    pub attempt: i32,
     /// What became of it.
     pub status: RecipientStatus,
     /// Whether it was not to be sent to.

@@ -98,7 +98,8 @@ impl Records {
                 Some(delimiter) => self.read_cells(line, delimiter)?,
                 None => read_object(line),
             };
-            let is_blank = matches!(&record.content, Ok(Content::Cells(cells)) if cells.iter().all(|cell| cell.trim().is_empty()));
+            let is_blank =
+                matches!(&record.content, Ok(Content::Cells(cells)) if cells.iter().all(|cell| cell.trim().is_empty()));
             if !is_blank {
                 return Ok(Some(record));
             }

@@ -36,10 +36,16 @@ impl Marketer {
     /// # Errors
     /// Those of the database.
     pub async fn import_issues(&self, import: i64, after: i64, limit: u32) -> Result<Vec<Issue>> {
-        let sql = "SELECT line, content, reason FROM import_issue WHERE import_id = $1 AND line > $2 ORDER BY line LIMIT $3";
-        let rows = query_all(self.services.db.read(), sql, [import.into(), after.into(), i64::from(limit).into()]).await?;
+        let sql =
+            "SELECT line, content, reason FROM import_issue WHERE import_id = $1 AND line > $2 ORDER BY line LIMIT $3";
+        let rows =
+            query_all(self.services.db.read(), sql, [import.into(), after.into(), i64::from(limit).into()]).await?;
         let issue = |row: &sea_orm::QueryResult| {
-            Ok(Issue { line: row.try_get_by_index(0)?, content: row.try_get_by_index(1)?, reason: row.try_get_by_index(2)? })
+            Ok(Issue {
+                line: row.try_get_by_index(0)?,
+                content: row.try_get_by_index(1)?,
+                reason: row.try_get_by_index(2)?,
+            })
         };
         rows.iter().map(issue).collect()
     }

@@ -95,7 +95,11 @@ impl Fixture {
             let words = row.try_get_by_index::<Option<String>>(index).ok().flatten();
             words.or_else(number).or_else(small).or_else(int).or_else(flag).unwrap_or_else(|| "-".to_owned())
         };
-        self.rows(sql).await.iter().map(|row| (0..19).map(|index| text(row, index)).collect::<Vec<_>>().join("|")).collect()
+        self.rows(sql)
+            .await
+            .iter()
+            .map(|row| (0..19).map(|index| text(row, index)).collect::<Vec<_>>().join("|"))
+            .collect()
     }
 
     /// The recipients: address, name, company, and `READY`, `SENT` or the reason for which they are skipped.
@@ -106,7 +110,8 @@ impl Fixture {
             let status: i16 = row.try_get_by_index(3).expect("a status");
             let skip: Option<i16> = row.try_get_by_index(4).expect("a reason");
             let word = skip.and_then(domain::status::SkipReason::from_code).map(|reason| reason.as_str());
-            let word = word.or_else(|| domain::status::RecipientStatus::from_code(status).map(|status| status.as_str()));
+            let word =
+                word.or_else(|| domain::status::RecipientStatus::from_code(status).map(|status| status.as_str()));
             format!("{}|{}|{}|{}", text(0), text(1), text(2), word.expect("known"))
         };
         self.rows(sql).await.iter().map(line).collect()
@@ -120,7 +125,8 @@ impl Fixture {
     pub async fn check_figures(&self) {
         for (figure, status) in [("recipients", 0), ("ready", 1), ("sent_only", 2), ("blocked", 8), ("canceled", 11)] {
             let what = if status == 0 { "1 = 1".to_owned() } else { format!("status = {status}") };
-            let counted = self.count(&format!("SELECT count(*) FROM recipient WHERE NOT is_simulator AND {what}")).await;
+            let counted =
+                self.count(&format!("SELECT count(*) FROM recipient WHERE NOT is_simulator AND {what}")).await;
             for table in ["campaign_statistics", "domain_statistics"] {
                 let kept = self.count(&format!("SELECT CAST(COALESCE(sum({figure}), 0) AS BIGINT) FROM {table}")).await;
                 assert_eq!(kept, counted, "{figure} in {table}");
@@ -128,7 +134,8 @@ impl Fixture {
         }
         let sent = self.count("SELECT count(*) FROM recipient WHERE NOT is_simulator AND status = 2").await;
         assert_eq!(self.count("SELECT CAST(COALESCE(sum(sent), 0) AS BIGINT) FROM campaign_hour").await, sent);
-        let counts = "SELECT count(*) FROM import WHERE read_count <> imported + updated + unchanged + skipped + rejected";
+        let counts =
+            "SELECT count(*) FROM import WHERE read_count <> imported + updated + unchanged + skipped + rejected";
         assert_eq!(self.count(counts).await, 0);
     }
 

@@ -6,11 +6,11 @@
 
 use std::collections::HashSet;
 
+use domain::Timestamp;
 use domain::campaign::CampaignState;
 use domain::contribution::{Contribution, contribution};
 use domain::facts::Facts;
 use domain::status::{RecipientStatus, SkipReason, status};
-use domain::Timestamp;
 use sea_orm::DatabaseTransaction;
 
 use super::lookup::{Lookup, numbers};
@@ -82,8 +82,7 @@ async fn write_once(services: &Services, target: Target, after: i64, chunk: &Chu
     Ok(counts)
 }
 
-const MESSAGE: &[(&str, Column)] =
-    &[("message_id", Column::Text), ("recipient", Column::Big), ("attempt", Column::Int)];
+const MESSAGE: &[(&str, Column)] = &[("message_id", Column::Text), ("recipient", Column::Big)];
 const RECIPIENT: &[(&str, Column)] = &[
     ("number", Column::Big),
     ("address_id", Column::Big),
@@ -150,7 +149,7 @@ impl Writing<'_> {
             let now = contribution(&facts, new.is_simulator());
             self.rollup.change(self.target.campaign, row.domain(), &Contribution::default(), &now);
             if let Some(id) = &row.message_id {
-                self.messages.push([id.clone().into(), number.into(), 1.into()]);
+                self.messages.push([id.clone().into(), number.into()]);
             }
             batch.push([
                 number.into(),
@@ -185,7 +184,8 @@ impl Writing<'_> {
         let count = i64::try_from(count).unwrap_or(i64::MAX);
         let sql = "UPDATE campaign SET last_recipient = last_recipient + $2 WHERE id = $1 RETURNING last_recipient";
         let row = query_one(self.transaction, sql, [self.target.campaign.into(), count.into()]).await?;
-        let last: i64 = row.ok_or_else(|| ServiceError::Inconsistent("a campaign is gone".to_owned()))?.try_get_by_index(0)?;
+        let last: i64 =
+            row.ok_or_else(|| ServiceError::Inconsistent("a campaign is gone".to_owned()))?.try_get_by_index(0)?;
         Ok(last - count + 1)
     }
 
@@ -194,7 +194,7 @@ impl Writing<'_> {
     async fn update(&mut self, claimed: Vec<Claimed<'_>>) -> Result<()> {
         for Claimed { known, row, .. } in &claimed {
             if let Some(id) = &row.message_id {
-                self.messages.push([id.clone().into(), known.number.into(), known.attempt.into()]);
+                self.messages.push([id.clone().into(), known.number.into()]);
             }
         }
         let new_message = self.add_messages().await?;
@@ -261,8 +261,8 @@ impl Writing<'_> {
         if messages.is_empty() {
             return Ok(HashSet::new());
         }
-        let sql = "INSERT INTO message (message_id, campaign_id, recipient, attempt) \
-            SELECT message_id, {1}, recipient, attempt FROM {rows} WHERE true ON CONFLICT DO NOTHING RETURNING recipient";
+        let sql = "INSERT INTO message (message_id, campaign_id, recipient) \
+            SELECT message_id, {1}, recipient FROM {rows} WHERE true ON CONFLICT DO NOTHING RETURNING recipient";
         let new = messages.query(self.transaction, sql, [self.target.campaign.into()]).await?;
         Ok(numbers(&new)?.into_iter().collect())
     }
@@ -277,7 +277,8 @@ async fn report(transaction: &DatabaseTransaction, target: Target, issues: Vec<I
     for issue in issues {
         batch.push([issue.line.into(), issue.content.into(), issue.reason.into()]);
     }
-    let sql = "INSERT INTO import_issue (import_id, line, content, reason) SELECT {1}, line, content, reason FROM {rows}";
+    let sql =
+        "INSERT INTO import_issue (import_id, line, content, reason) SELECT {1}, line, content, reason FROM {rows}";
     batch.execute(transaction, sql, [target.import.into()]).await?;
     Ok(())
 }
@@ -305,5 +306,8 @@ async fn advance(transaction: &DatabaseTransaction, target: Target, lines: (i64,
     if changed.rows_affected() == 1 {
         return Ok(());
     }
-    Err(ServiceError::Inconsistent(format!("import {} is not where it was left: somebody else goes on with it", target.import)))
+    Err(ServiceError::Inconsistent(format!(
+        "import {} is not where it was left: somebody else goes on with it",
+        target.import
+    )))
 }

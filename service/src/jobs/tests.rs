@@ -2,13 +2,16 @@
 
 use std::io;
 
-use futures::stream;
-use super::{ClaimedJob, JobFilter, JobKind, JobProgress, JobState, NewJob, Queue, Which, claim, enqueue, fail, progress, renew, succeed};
+use super::{
+    ClaimedJob, JobFilter, JobKind, JobProgress, JobState, NewJob, Queue, Which, claim, enqueue, fail, progress, renew,
+    succeed,
+};
 use crate::access::Reader;
 use crate::error::{RefusalCode, ServiceError};
 use crate::import::tests::Fixture;
 use crate::import::{Mapping, run_import_job};
 use crate::subject::Subject;
+use futures::stream;
 
 fn job(fixture: &Fixture, kind: JobKind, key: Option<&str>) -> NewJob {
     NewJob {
@@ -40,7 +43,8 @@ async fn a_job_exists_exactly_if_its_transaction_does() {
         enqueue(&transaction, job(&fixture, JobKind::Rematch, None), fixture.services.now()).await.expect("enqueued");
         transaction.rollback().await.expect("rolled back");
         assert_eq!(fixture.count("SELECT count(*) FROM job").await, 0);
-        let (first, second) = (add(&fixture, JobKind::Rematch, Some("a")).await, add(&fixture, JobKind::Rematch, Some("a")).await);
+        let (first, second) =
+            (add(&fixture, JobKind::Rematch, Some("a")).await, add(&fixture, JobKind::Rematch, Some("a")).await);
         assert_eq!(first, second);
         assert_ne!(add(&fixture, JobKind::Rematch, None).await, add(&fixture, JobKind::Rematch, None).await);
         fixture.close().await;
@@ -76,7 +80,10 @@ async fn one_worker_has_a_job_until_its_lease_is_over() {
         assert!(succeed(db, &second, &result, now).await.expect("written"));
         assert!(!succeed(db, &second, &result, now).await.expect("asked"));
         let shown = reader(&fixture).job(id).await.expect("asked").expect("the job");
-        assert_eq!((shown.state, shown.progress, shown.result, shown.attempts), (JobState::Succeeded, half, Some(result), 2));
+        assert_eq!(
+            (shown.state, shown.progress, shown.result, shown.attempts),
+            (JobState::Succeeded, half, Some(result), 2)
+        );
         fixture.close().await;
     }
 }
@@ -144,11 +151,15 @@ async fn an_upload_is_imported_by_a_job() {
         let content = stream::iter([io::Result::Ok("Adresse;name\nerika@example.com;Erika\nnonsense;x\n;nobody\n")]);
         let upload = marketer.store_upload(content, None, false, 1_000).await.expect("stored");
         let mapping = Mapping::from([(crate::import::Field::Email, "Adresse".to_owned())]);
-        let asked = marketer.import_recipients(fixture.campaign, &upload.id, None, mapping.clone()).await.expect("asked");
+        let asked =
+            marketer.import_recipients(fixture.campaign, &upload.id, None, mapping.clone()).await.expect("asked");
         assert_eq!((asked.kind, asked.state), (JobKind::Import, JobState::Queued));
         let job = take(&fixture, Which::Next(Queue::Bulk)).await.expect("the job");
         let mut last = JobProgress::default();
-        let result = run_import_job(&fixture.services, &job, |progress| last = progress).await.expect("done").expect("still ours");
+        let result = run_import_job(&fixture.services, &job, |progress| last = progress)
+            .await
+            .expect("done")
+            .expect("still ours");
         assert_eq!((result.read, result.counts.imported, last.done, last.skipped), (3, 1, 3, 1));
         let issues = marketer.import_issues(result.import_id, 0, 10).await.expect("listed");
         assert_eq!((issues[0].line, issues[0].content.as_str()), (4, ";nobody"));

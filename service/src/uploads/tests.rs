@@ -40,7 +40,10 @@ async fn what_fails_leaves_nothing() {
         let marketer = fixture.services.access(Subject::command_line()).marketer().expect("a marketer");
         let too_long = marketer.store_upload(stream::iter([io::Result::Ok([0; 101])]), None, false, 100).await;
         assert_eq!(code(too_long), RefusalCode::Invalid);
-        assert_eq!(code(marketer.store_upload(stream::iter([io::Result::Ok([])]), None, false, 100).await), RefusalCode::Invalid);
+        assert_eq!(
+            code(marketer.store_upload(stream::iter([io::Result::Ok([])]), None, false, 100).await),
+            RefusalCode::Invalid
+        );
         let broken = stream::iter([Ok("email"), Err(io::Error::from(io::ErrorKind::ConnectionReset))]);
         assert!(matches!(marketer.store_upload(broken, None, false, 100).await, Err(ServiceError::Io(_))));
         assert_eq!(std::fs::read_dir(super::folder(&fixture.services)).expect("the folder").count(), 0);

@@ -3,7 +3,7 @@
 use std::collections::HashMap;
 use std::sync::{Arc, Mutex, PoisonError};
 
-use apalis::prelude::{MemorySink, MemoryStorage, MemoryStorageError, Task, TaskSink, WorkerBuilder, WorkerBuilderExt};
+use apalis::prelude::{MemorySink, MemoryStorage, MemoryStorageError, Monitor, Task, TaskSink, WorkerBuilder, WorkerBuilderExt};
 use futures::channel::mpsc;
 use futures::{SinkExt, StreamExt};
 use service::jobs::Queue;
@@ -52,7 +52,7 @@ impl MemoryQueues {
     }
 
     pub(super) async fn consume(
-        &self,
+        self,
         queue: Queue,
         concurrency: usize,
         handler: Handler,
@@ -62,10 +62,16 @@ impl MemoryQueues {
             let mut queues = self.0.lock().unwrap_or_else(PoisonError::into_inner);
             queues.entry(queue).or_default().receiver.take().ok_or(WorkerError::Taken)?
         };
-        let worker = WorkerBuilder::new(worker_name(queue))
-            .backend(storage(self.sender(queue), receiver))
-            .concurrency(concurrency)
-            .build(move |pointer: Pointer| super::work(&handler, pointer));
-        drained(queue, &shutdown, worker.run_until(super::until(&shutdown))).await
+        let backend = Mutex::new(Some(storage(self.sender(queue), receiver)));
+        let monitor = Monitor::new().register(move |_restarts| {
+            let handler = handler.clone();
+            // It is made once: nothing restarts it, because memory does not fail.
+            let backend = backend.lock().unwrap_or_else(PoisonError::into_inner).take().unwrap_or_default();
+            WorkerBuilder::new(worker_name(queue))
+                .backend(backend)
+                .concurrency(concurrency)
+                .build(move |pointer: Pointer| super::work(&handler, pointer))
+        });
+        drained(queue, shutdown, monitor).await
     }
 }

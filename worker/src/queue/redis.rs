@@ -3,7 +3,7 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use apalis::prelude::{BackendExt, TaskSink, WorkerBuilder, WorkerBuilderExt};
+use apalis::prelude::{BackendExt, Monitor, TaskSink, WorkerBuilder, WorkerBuilderExt};
 use apalis_redis::{Config, RedisStorage};
 use redis::aio::{ConnectionManager, ConnectionManagerConfig};
 use redis::{AsyncCommands, Client};
@@ -74,40 +74,21 @@ impl RedisQueues {
         Ok(())
     }
 
-    pub(super) async fn consume(&self, queue: Queue, concurrency: usize, handler: Handler, shutdown: CancellationToken) {
+    pub(super) async fn consume(self, queue: Queue, concurrency: usize, handler: Handler, shutdown: CancellationToken) {
         let cleaner = tokio::spawn(self.clone().clean(queue, shutdown.clone()));
         let mut wait = FIRST_WAIT;
         while !shutdown.is_cancelled() {
             let started = tokio::time::Instant::now();
-            if let Err(error) = self.consume_once(queue, concurrency, handler.clone(), &shutdown).await {
+            if let Err(error) = consume_once(self.client.clone(), queue, concurrency, handler.clone(), shutdown.clone()).await {
                 tracing::warn!(queue = name(queue), error = %error, "a worker of the queue ended and is started again");
             }
             wait = if started.elapsed() > LONGEST_WAIT { FIRST_WAIT } else { (wait * 2).min(LONGEST_WAIT) };
             tokio::select! {
-                () = shutdown.cancelled() => {}
+                () = shutdown.clone().cancelled_owned() => {}
                 () = tokio::time::sleep(wait) => {}
             }
         }
         cleaner.abort();
-    }
-
-    async fn consume_once(
-        &self,
-        queue: Queue,
-        concurrency: usize,
-        handler: Handler,
-        shutdown: &CancellationToken,
-    ) -> Result<(), WorkerError> {
-        let connection = tokio::select! {
-            connection = connect(&self.client) => connection?,
-            () = shutdown.cancelled() => return Ok(()),
-        };
-        let storage = RedisStorage::<Pointer>::new(connection).with_config(config(queue));
-        let worker = WorkerBuilder::new(worker_name(queue))
-            .backend(storage.poll_with_interval(POLL))
-            .concurrency(concurrency)
-            .build(move |pointer: Pointer| super::work(&handler, pointer));
-        drained(queue, shutdown, worker.run_until(super::until(shutdown))).await
     }
 
     /// Removes what apalis leaves behind of tasks that are done.
@@ -149,4 +130,27 @@ async fn connect(client: &Client) -> Result<ConnectionManager, WorkerError> {
         .set_response_timeout(Some(Duration::from_secs(5)))
         .set_number_of_retries(1);
     Ok(ConnectionManager::new_with_config(client.clone(), config).await?)
+}
+
+/// Consumes until `shutdown`, or until an error of Redis ends it.
+async fn consume_once(
+    client: Client,
+    queue: Queue,
+    concurrency: usize,
+    handler: Handler,
+    shutdown: CancellationToken,
+) -> Result<(), WorkerError> {
+    let connection = tokio::select! {
+        connection = connect(&client) => connection?,
+        () = shutdown.clone().cancelled_owned() => return Ok(()),
+    };
+    let monitor = Monitor::new().register(move |_restarts| {
+        let handler = handler.clone();
+        let storage = RedisStorage::<Pointer>::new(connection.clone()).with_config(config(queue));
+        WorkerBuilder::new(worker_name(queue))
+            .backend(storage.poll_with_interval(POLL))
+            .concurrency(concurrency)
+            .build(move |pointer: Pointer| super::work(&handler, pointer))
+    });
+    drained(queue, shutdown, monitor).await
 }

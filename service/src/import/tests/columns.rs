@@ -23,7 +23,10 @@ fn names_are_known_in_english_and_german_however_they_are_spelled() {
         let header: Vec<&str> = ["mail"].into_iter().chain(names).collect();
         let row = row(&header, &["e@example.com", "Erika", "Muster", "M AG", "Jo", "5", "7", "<x@y>"], Mapping::new());
         let said = |text: &str| Some(Some(text.to_owned()));
-        assert_eq!((row.name, row.company, row.owner, row.crm_id), (said("Erika Muster"), said("M AG"), said("Jo"), said("5")));
+        assert_eq!(
+            (row.name, row.company, row.owner, row.crm_id),
+            (said("Erika Muster"), said("M AG"), said("Jo"), said("5"))
+        );
         assert_eq!((row.recipient_id.as_deref(), row.message_id.as_deref()), (Some("7"), Some("x@y")));
         assert!(row.attributes.is_empty());
     }
@@ -61,7 +64,8 @@ fn a_mapping_goes_before_names() {
 
 #[test]
 fn overlong_ids_are_refused_and_overlong_addresses_cut() {
-    let columns = Columns::of_header(&["email".to_owned(), "recipient id".to_owned()], Mapping::new()).expect("columns");
+    let columns =
+        Columns::of_header(&["email".to_owned(), "recipient id".to_owned()], Mapping::new()).expect("columns");
     let read = |email: String, id: String| {
         let content = Ok(Content::Cells(vec![email, id]));
         columns.read(Record { line: 2, last_line: 2, text: String::new(), content })

@@ -19,10 +19,26 @@ async fn gives_both(content: &[u8]) {
 
 #[tokio::test]
 async fn comma_semicolon_and_tab() {
-    gives_both("email,name,company\nerika@example.com,Erika Müller,Müller & Söhne\nbert@example.org,Bert,Bert; Söhne\n".as_bytes()).await;
-    gives_both("email;name;company\r\nerika@example.com;Erika Müller;Müller & Söhne\r\nbert@example.org;Bert;\"Bert; Söhne\"".as_bytes()).await;
-    gives_both("email\tname\tcompany\nerika@example.com\tErika Müller\tMüller & Söhne\nbert@example.org\tBert\tBert; Söhne\n".as_bytes()).await;
-    gives_both("sep=|\nemail|name|company\nerika@example.com|Erika Müller|Müller & Söhne\nbert@example.org|Bert|Bert; Söhne\n".as_bytes()).await;
+    gives_both(
+        "email,name,company\nerika@example.com,Erika Müller,Müller & Söhne\nbert@example.org,Bert,Bert; Söhne\n"
+            .as_bytes(),
+    )
+    .await;
+    gives_both(
+        "email;name;company\r\nerika@example.com;Erika Müller;Müller & Söhne\r\nbert@example.org;Bert;\"Bert; Söhne\""
+            .as_bytes(),
+    )
+    .await;
+    gives_both(
+        "email\tname\tcompany\nerika@example.com\tErika Müller\tMüller & Söhne\nbert@example.org\tBert\tBert; Söhne\n"
+            .as_bytes(),
+    )
+    .await;
+    gives_both(
+        "sep=|\nemail|name|company\nerika@example.com|Erika Müller|Müller & Söhne\nbert@example.org|Bert|Bert; Söhne\n"
+            .as_bytes(),
+    )
+    .await;
 }
 
 #[tokio::test]
@@ -33,7 +49,11 @@ async fn as_excel_in_germany_writes_it() {
 
 #[tokio::test]
 async fn as_old_programs_on_the_mac_write_it() {
-    gives_both("email;name;company\rerika@example.com;Erika Müller;Müller & Söhne\rbert@example.org;Bert;\"Bert; Söhne\"\r".as_bytes()).await;
+    gives_both(
+        "email;name;company\rerika@example.com;Erika Müller;Müller & Söhne\rbert@example.org;Bert;\"Bert; Söhne\"\r"
+            .as_bytes(),
+    )
+    .await;
 }
 
 #[tokio::test]
@@ -56,7 +76,8 @@ async fn json_lines() {
         assert_eq!(counts(&result), [3, 0, 0, 0, 3]);
         assert_eq!(fixture.recipients().await, [ERIKA, BERT, "carl@example.org|||READY"]);
         let attributes = fixture.rows("SELECT attributes FROM recipient ORDER BY number").await;
-        let attributes: Vec<Option<String>> = attributes.iter().map(|row| row.try_get_by_index(0).expect("a text")).collect();
+        let attributes: Vec<Option<String>> =
+            attributes.iter().map(|row| row.try_get_by_index(0).expect("a text")).collect();
         assert_eq!(attributes, [Some(r#"{"points":7,"tags":["a","b"]}"#.to_owned()), None, None]);
         let lines = fixture.rows("SELECT line, reason FROM import_issue ORDER BY line").await;
         let lines: Vec<i64> = lines.iter().map(|row| row.try_get_by_index(0).expect("a line")).collect();
@@ -80,7 +101,10 @@ async fn a_broken_line_costs_that_line_only() {
             frida@example.com;\"Frida";
         let result = fixture.import(content).await;
         assert_eq!(counts(&result), [2, 0, 0, 0, 5]);
-        assert_eq!(fixture.recipients().await, ["erika@example.com|Erika||READY", "dora@example.com|Dora \"D\"||READY"]);
+        assert_eq!(
+            fixture.recipients().await,
+            ["erika@example.com|Erika||READY", "dora@example.com|Dora \"D\"||READY"]
+        );
         let issues = fixture.rows("SELECT line, content, reason FROM import_issue ORDER BY line").await;
         let issues: Vec<(i64, String)> = issues
             .iter()
@@ -104,7 +128,10 @@ async fn a_line_that_is_too_long_costs_that_line_only() {
         let content = format!("email\nerika@example.com\n{}\nbert@example.com\n", "x".repeat((1 << 20) + 1));
         let result = fixture.import(content).await;
         assert_eq!(counts(&result), [2, 0, 0, 0, 1]);
-        assert_eq!(fixture.count("SELECT CAST(length(content) AS BIGINT) FROM import_issue WHERE line = 3").await, 2_000);
+        assert_eq!(
+            fixture.count("SELECT CAST(length(content) AS BIGINT) FROM import_issue WHERE line = 3").await,
+            2_000
+        );
         fixture.close().await;
     }
 }
@@ -115,7 +142,8 @@ async fn nul_and_other_nonsense_is_survived() {
         let result = fixture.import(b"email;name\0;x\0y\nerika@example.com;Er\0ika;\0z\n\0\0\0\nfoo\0@x;;\0\n").await;
         assert_eq!(result.counts.imported, 1);
         assert_eq!(fixture.recipients().await[0], "erika@example.com|Erika||READY");
-        let json = fixture.import("{\"email\":\"bert@example.com\",\"name\":\"B\\u0000\",\"a\\u0000\":\"\\u0000b\"}").await;
+        let json =
+            fixture.import("{\"email\":\"bert@example.com\",\"name\":\"B\\u0000\",\"a\\u0000\":\"\\u0000b\"}").await;
         assert_eq!(json.counts.imported, 1);
         fixture.close().await;
     }

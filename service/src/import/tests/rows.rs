@@ -96,7 +96,9 @@ async fn an_extended_file_adds_and_updates() {
             "dora@example.com|Dora||READY",
         ];
         assert_eq!(fixture.recipients().await, want);
-        let attributes: String = fixture.rows("SELECT attributes FROM recipient WHERE number = 1").await[0].try_get_by_index(0).expect("a text");
+        let attributes: String = fixture.rows("SELECT attributes FROM recipient WHERE number = 1").await[0]
+            .try_get_by_index(0)
+            .expect("a text");
         assert_eq!(attributes, r#"{"city":"Bonn","street":"Weg 1"}"#);
         fixture.check_figures().await;
         fixture.close().await;
@@ -148,7 +150,8 @@ async fn a_campaign_that_has_gone_out_has_sent_recipients() {
 #[tokio::test]
 async fn a_blocked_address_is_skipped() {
     for fixture in Fixture::each().await {
-        let sql = "INSERT INTO address (email_key, health, blocked_at, created_at) VALUES ('erika@example.com', 3, 1, 1)";
+        let sql =
+            "INSERT INTO address (email_key, health, blocked_at, created_at) VALUES ('erika@example.com', 3, 1, 1)";
         crate::db::execute(fixture.services.db.write(), sql, []).await.expect("an address");
         fixture.import("email\nErika@example.com\n").await;
         assert_eq!(fixture.recipients().await, ["Erika@example.com|||BLOCKED_ADDRESS"]);
@@ -199,7 +202,8 @@ async fn an_import_that_was_stopped_goes_on_without_loss_or_doubles() {
             }
         }
         assert_eq!(stopped.dump().await, undisturbed.dump().await);
-        let issues = "SELECT count(*) FROM import_issue i JOIN import ON import.id = i.import_id WHERE finished_at IS NOT NULL";
+        let issues =
+            "SELECT count(*) FROM import_issue i JOIN import ON import.id = i.import_id WHERE finished_at IS NOT NULL";
         assert_eq!(stopped.count(issues).await, undisturbed.count(issues).await);
         stopped.check_figures().await;
         undisturbed.check_figures().await;
@@ -234,7 +238,10 @@ async fn the_end_is_audited_and_has_events_matched() {
         fixture.import("email\nerika@example.com\n").await;
         assert_eq!(fixture.count("SELECT count(*) FROM audit_entry WHERE action = 'recipients.imported'").await, 1);
         assert_eq!(fixture.count("SELECT count(*) FROM job WHERE kind = 2 AND queue = 1 AND state = 1").await, 1);
-        assert_eq!(fixture.count("SELECT count(*) FROM import WHERE finished_at IS NOT NULL AND lines_done = 2").await, 1);
+        assert_eq!(
+            fixture.count("SELECT count(*) FROM import WHERE finished_at IS NOT NULL AND lines_done = 2").await,
+            1
+        );
         fixture.close().await;
     }
 }

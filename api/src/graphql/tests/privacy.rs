@@ -1,0 +1,134 @@
+//! A viewer sees no personal data anywhere: the whole schema is walked, and nothing that was seeded comes out.
+
+use base64::Engine;
+use base64::engine::general_purpose::URL_SAFE_NO_PAD;
+use serde_json::{Value, json};
+use service::Role;
+
+use super::fixture::{Fixture, PERSONAL, ids};
+use super::schema::types;
+
+const MAX_DEPTH: usize = 7;
+
+/// The name of a field's type without its wrappers.
+fn inner(mut kind: &Value) -> &str {
+    while let Some(name) = kind.get("ofType").filter(|of| !of.is_null()) {
+        kind = name;
+    }
+    kind["name"].as_str().expect("a name")
+}
+
+/// Selects every field of a type, and theirs, but nothing of a type that is being selected already.
+fn select(types: &[Value], name: &str, path: &mut Vec<String>) -> String {
+    let kind = types.iter().find(|kind| kind["name"] == name).expect("a type");
+    if kind["kind"] == "INTERFACE" {
+        return " { __typename id }".to_owned();
+    }
+    let Some(fields) = kind["fields"].as_array() else { return String::new() };
+    let mut text = " { __typename".to_owned();
+    path.push(name.to_owned());
+    for field in fields {
+        let target = inner(&field["type"]);
+        if path.len() > MAX_DEPTH || path.iter().any(|known| known == target) {
+            continue;
+        }
+        let has_first = field["args"].as_array().expect("args").iter().any(|arg| arg["name"] == "first");
+        let args = if has_first { "(first: 2)" } else { "" };
+        text += &format!(" {}{args}{}", field["name"].as_str().expect("a name"), select(types, target, path));
+    }
+    path.pop();
+    text + " }"
+}
+
+/// A document for each way into the schema.
+fn documents(types: &[Value]) -> Vec<String> {
+    let mut documents = Vec::new();
+    for (name, id) in ids() {
+        let title = name[..1].to_uppercase() + &name[1..];
+        let selection = select(types, &title, &mut Vec::new());
+        documents.push(format!("{{ node(id: \"{}\") {{ __typename ... on {title}{selection} }} }}", id.0));
+        if name != "address" {
+            documents.push(format!("{{ {name}(id: \"{}\"){selection} }}", id.0));
+        }
+    }
+    for (field, connection) in [
+        ("campaigns", "CampaignConnection"),
+        ("blockedAddresses", "AddressConnection"),
+        ("jobs", "JobConnection"),
+        ("unmatchedEvents", "EventConnection"),
+        ("deliveries", "DeliveryConnection"),
+    ] {
+        documents.push(format!("{{ {field}(first: 2){} }}", select(types, connection, &mut Vec::new())));
+    }
+    let address = select(types, "Address", &mut Vec::new());
+    documents.push(format!("{{ address(email: \"Erika.Muster@kleinfirma.example\"){address} }}"));
+    let campaign = &ids()[0].1.0;
+    for arguments in [
+        "search: \"erika\"",
+        "orderBy: { field: EMAIL }",
+        "filter: { domain: [\"kleinfirma.example\"] }",
+        "filter: { not: { owner: [\"Betreuerin\"] } }",
+        "after: \"kaputt\"",
+    ] {
+        documents.push(format!("{{ campaign(id: \"{campaign}\") {{ recipients({arguments}) {{ nodes {{ id }} totalCount {{ value }} }} }} }}"));
+    }
+    documents.push("{ blockedAddresses(filter: { domain: [\"kleinfirma.example\"] }) { nodes { id } } }".to_owned());
+    documents.push("{ blockedAddresses(orderBy: { field: EMAIL }) { nodes { id } } }".to_owned());
+    documents
+}
+
+/// The personal strings that a text holds, plain or in base64.
+fn found(value: &Value) -> Vec<&'static str> {
+    match value {
+        Value::Array(list) => list.iter().flat_map(found).collect(),
+        Value::Object(map) => map.values().flat_map(found).collect(),
+        Value::String(text) => {
+            let decoded = URL_SAFE_NO_PAD.decode(text).unwrap_or_default();
+            let texts = [text.to_lowercase(), String::from_utf8_lossy(&decoded).to_lowercase()];
+            PERSONAL.iter().copied().filter(|personal| texts.iter().any(|text| text.contains(personal))).collect()
+        }
+        _ => Vec::new(),
+    }
+}
+
+#[tokio::test]
+async fn a_viewer_sees_no_personal_data_anywhere() {
+    let fixture = Fixture::with(3).await;
+    let documents = documents(&types(&fixture).await);
+    let mut seen_by_admins = Vec::new();
+    for document in &documents {
+        for role in [Role::Viewer, Role::Admin] {
+            let response = fixture.ask(role, document, json!({})).await;
+            let errors: Vec<String> = response.errors.iter().map(|error| error.message.clone()).collect();
+            assert!(!errors.iter().any(|error| error == "internal error" || error.contains("complex")), "{document}: {errors:?}");
+            let answer = serde_json::to_value(&response).expect("JSON");
+            match role {
+                Role::Viewer => assert_eq!(found(&answer), Vec::<&str>::new(), "{document}: {answer}"),
+                _ => seen_by_admins.extend(found(&answer)),
+            }
+        }
+    }
+    for personal in PERSONAL {
+        assert!(seen_by_admins.contains(personal), "nobody sees {personal}: the test does not look where it is");
+    }
+}
+
+#[tokio::test]
+async fn what_a_viewer_may_not_ask_is_forbidden() {
+    let fixture = Fixture::with(3).await;
+    for query in [
+        "{ address(email: \"erika.muster@kleinfirma.example\") { id } }",
+        "query($campaign: ID!) { campaign(id: $campaign) { recipients(search: \"erika\") { nodes { id } } } }",
+        "query($campaign: ID!) { campaign(id: $campaign) { recipients(orderBy: { field: EMAIL }) { nodes { id } } } }",
+        "query($campaign: ID!) { campaign(id: $campaign) { recipients(filter: { domain: [\"a.example\"] }) { nodes { id } } } }",
+        "{ blockedAddresses(orderBy: { field: EMAIL }) { nodes { id } } }",
+        "{ deliveries { nodes { id } } }",
+        "{ apiTokens { id } }",
+        "mutation { createCampaign(input: { key: \"x\", name: \"X\" }) { userErrors { code } } }",
+        "mutation($campaign: ID!) { cancelCampaign(id: $campaign) { userErrors { code } } }",
+        "mutation($campaign: ID!) { importRecipients(input: { campaignId: $campaign, uploadId: \"x\" }) { userErrors { code } } }",
+        "mutation { createApiToken(input: { name: \"x\", role: ADMIN }) { secret } }",
+    ] {
+        assert_eq!(fixture.error(Role::Viewer, query).await, "FORBIDDEN", "{query}");
+    }
+}

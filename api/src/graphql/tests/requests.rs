@@ -1,0 +1,155 @@
+//! Requests: what they cost, what they may ask for, and what is answered.
+
+use serde_json::json;
+use service::Role;
+
+use super::fixture::{Fixture, campaign};
+
+const PAGE: &str = "query($campaign: ID!, $after: String) { campaign(id: $campaign) { recipients(first: 100, after: $after) { \
+    nodes { id email name status sentAt opens clicks } pageInfo { hasNextPage endCursor } } } }";
+
+const STATISTICS: &str = "query($campaign: ID!) { campaign(id: $campaign) { name state parent { id } statusBreakdown { status count } \
+    statistics { recipients sent delivered softBounced hardBounced blocked opened machineOpened clicked machineClicked complained \
+    unsubscribed opens clicks openRate clickThroughRate clickToOpenRate bounceRate complaintRate updatedAt } } }";
+
+#[tokio::test]
+async fn statements_do_not_grow_with_rows() {
+    let fixture = Fixture::with(100).await;
+    let cost = async |query: &str| {
+        fixture.statements();
+        fixture.data(query).await;
+        fixture.statements()
+    };
+    assert_eq!(cost(STATISTICS).await, 1);
+    // The campaign is known to exist now: the page alone.
+    assert_eq!(cost(PAGE).await, 1);
+    let recipients = |selection: &str| {
+        format!("query($campaign: ID!) {{ campaign(id: $campaign) {{ recipients(first: 100) {{ {selection} }} }} }}")
+    };
+    assert_eq!(cost(&recipients("nodes { bounceReason owner campaign { id } }")).await, 1);
+    assert_eq!(cost(&recipients("nodes { id } totalCount { value exact }")).await, 2);
+    assert_eq!(cost(&recipients("nodes { campaign { name statistics { sent } } }")).await, 2);
+    assert_eq!(cost(&recipients("edges { node { address { health } campaign { name } } cursor }")).await, 3);
+    let clicks = "query($campaign: ID!) { campaign(id: $campaign) { clicks { nodes { link { url } recipient { email } } } } }";
+    assert_eq!(cost(clicks).await, 3);
+    assert_eq!(cost("{ campaigns { nodes { name statistics { sent } parent { name } reminders { name } } } }").await, 3);
+}
+
+#[tokio::test]
+async fn the_first_page_of_an_unknown_campaign_looks_for_it() {
+    let fixture = Fixture::with(100).await;
+    fixture.statements();
+    fixture.data(PAGE).await;
+    assert_eq!(fixture.statements(), 2);
+    let unknown = fixture.ask(Role::Marketer, PAGE, json!({ "campaign": crate::graphql::node::Key::Campaign(9).id() })).await;
+    assert_eq!(unknown.data.into_json().expect("JSON"), json!({ "campaign": null }));
+}
+
+#[tokio::test]
+async fn figures_and_pages_are_those_of_the_database() {
+    let fixture = Fixture::with(3).await;
+    let data = fixture.data(STATISTICS).await;
+    let statistics = &data["campaign"]["statistics"];
+    assert_eq!(statistics["sent"], 3);
+    assert_eq!(statistics["delivered"], 2);
+    assert_eq!(statistics["openRate"], 0.5);
+    assert_eq!(statistics["clickToOpenRate"], 0.0);
+    assert_eq!(statistics["updatedAt"], "2026-01-01T00:00:00.000000Z");
+    assert_eq!(data["campaign"]["statusBreakdown"].as_array().expect("a list").len(), 11);
+
+    let query = "query($campaign: ID!) { campaign(id: $campaign) { recipients(last: 2) { pageInfo { hasNextPage hasPreviousPage } \
+        nodes { email name status bounceClass bounceReason attributes sentAt events { nodes { kind machine machineReason diagnostic } } } } } }";
+    let data = fixture.data(query).await;
+    let recipients = &data["campaign"]["recipients"];
+    assert_eq!(recipients["pageInfo"], json!({ "hasNextPage": false, "hasPreviousPage": true }));
+    let mut node = recipients["nodes"][0].clone();
+    node["events"].take();
+    assert_eq!(
+        node,
+        json!({
+            "email": "Erika.Muster@kleinfirma.example", "name": "Erika Muster", "status": "HARD_BOUNCED",
+            "bounceClass": "MAILBOX_FULL", "bounceReason": "552 5.2.2 erika.muster: Postfach voll",
+            "attributes": "{\"lieblingsfarbe\":\"rot\"}", "sentAt": "2026-01-01T00:00:00.000000Z", "events": null,
+        })
+    );
+    let events = fixture.data("query($campaign: ID!) { campaign(id: $campaign) { recipients(first: 1) { nodes { events { nodes { kind machine machineReason } } } } } }").await;
+    // The event alone told nothing; judged over all clicks it was a burst.
+    assert_eq!(
+        events["campaign"]["recipients"]["nodes"][0]["events"]["nodes"],
+        json!([
+            { "kind": "CLICKED", "machine": true, "machineReason": "BURST" },
+            { "kind": "HARD_BOUNCE", "machine": null, "machineReason": null },
+        ])
+    );
+}
+
+#[tokio::test]
+async fn what_asks_for_too_much_is_refused() {
+    let fixture = Fixture::with(0).await;
+    let deep = format!("{{ campaigns {}{}{} }}", "{ nodes { parent ".repeat(1), "{ parent ".repeat(12), "{ id }".to_owned() + &" }".repeat(14));
+    assert!(fixture.error(Role::Admin, &deep).await.contains("deep"));
+    let wide = "{ campaigns(first: 500) { nodes { recipients(first: 500) { nodes { id } } } } }";
+    assert!(fixture.error(Role::Admin, wide).await.contains("complex"));
+    let aliases: String = (0..31).map(|index| format!(" a{index}: __typename")).collect();
+    assert_eq!(fixture.error(Role::Admin, &format!("{{{aliases} }}")).await, "TOO_COMPLEX");
+    let spread: String = (0..16).map(|index| format!(" a{index}: name")).collect();
+    let hidden = format!("{{ viewer {{ ...F ...G }} }} fragment F on Viewer {{{spread} }} fragment G on Viewer {{{spread} }}");
+    assert_eq!(fixture.error(Role::Admin, &hidden).await, "TOO_COMPLEX");
+    let directives = "{ viewer { name @skip(if: false) @include(if: true) @skip(if: false) @include(if: true) @skip(if: false) } }";
+    assert!(fixture.error(Role::Admin, directives).await.contains("directives"));
+    for query in ["{ campaigns(first: 501) { nodes { id } } }", "{ campaigns(first: 1, last: 1) { nodes { id } } }"] {
+        assert_eq!(fixture.error(Role::Admin, query).await, "INVALID", "{query}");
+    }
+    let unsigned = fixture.schema.execute("{ viewer { name } }").await;
+    assert!(format!("{:?}", unsigned.errors).contains("UNAUTHENTICATED"));
+}
+
+#[tokio::test]
+async fn the_id_of_something_else_is_refused() {
+    let fixture = Fixture::with(1).await;
+    let job = crate::graphql::node::Key::Job(1).id().0;
+    let response = fixture.ask(Role::Admin, &format!("{{ campaign(id: \"{job}\") {{ id }} }}"), json!({})).await;
+    assert_eq!(response.errors[0].message, "the id of a Campaign is needed here, and this is the id of a Job");
+    assert_eq!(fixture.error(Role::Admin, "{ campaign(id: \"1\") { id } }").await, "INVALID");
+    let query = format!("{{ node(id: \"{}\") {{ id __typename ... on Campaign {{ key }} }} }}", campaign());
+    assert_eq!(fixture.data(&query).await["node"], json!({ "id": campaign(), "__typename": "Campaign", "key": "spring" }));
+}
+
+#[tokio::test]
+async fn mutations_answer_refusals_as_data() {
+    let fixture = Fixture::with(0).await;
+    let create = "mutation { createCampaign(input: { key: \"new\", name: \"New\", state: SENT }) \
+        { campaign { key state statistics { recipients } } userErrors { code field message } } }";
+    let made = fixture.data(create).await;
+    let campaign = &made["createCampaign"]["campaign"];
+    assert_eq!(campaign, &json!({ "key": "new", "state": "SENT", "statistics": { "recipients": 0 } }));
+    let again = fixture.data(create).await;
+    assert_eq!(again["createCampaign"]["campaign"], json!(null));
+    assert_eq!(again["createCampaign"]["userErrors"][0]["code"], "CONFLICT");
+    let import = "mutation($campaign: ID!) { importRecipients(input: { campaignId: $campaign }) { job { id } userErrors { code field } } }";
+    let refused = fixture.data(import).await;
+    assert_eq!(refused["importRecipients"]["userErrors"], json!([{ "code": "INVALID", "field": ["uploadId"] }]));
+    let cancelled = fixture.data("mutation($campaign: ID!) { cancelCampaign(id: $campaign) { userErrors { code } campaign { state } } }").await;
+    assert!(cancelled["cancelCampaign"].is_object());
+
+    let create = "mutation { createApiToken(input: { name: \"t\", role: VIEWER }) { secret apiToken { id name role } userErrors { code } } }";
+    assert_eq!(fixture.error(Role::Marketer, create).await, "FORBIDDEN");
+    let made = fixture.ask(Role::Admin, create, json!({})).await.data.into_json().expect("JSON");
+    assert!(made["createApiToken"]["secret"].as_str().expect("a secret").starts_with("nf_"));
+    let id = made["createApiToken"]["apiToken"]["id"].as_str().expect("an id");
+    let revoke = format!("mutation {{ revokeApiToken(id: \"{id}\") {{ deletedId userErrors {{ code }} }} }}");
+    let revoked = fixture.ask(Role::Admin, &revoke, json!({})).await.data.into_json().expect("JSON");
+    assert_eq!(revoked["revokeApiToken"], json!({ "deletedId": id, "userErrors": [] }));
+}
+
+#[tokio::test]
+async fn a_fault_tells_nothing_but_an_id() {
+    let fixture = Fixture::with(1).await;
+    service::db::execute(fixture.services.db().write(), "DROP TABLE click", []).await.expect("dropped");
+    let response = fixture.ask(Role::Admin, "query($campaign: ID!) { campaign(id: $campaign) { clicks { nodes { id } } } }", json!({ "campaign": campaign() })).await;
+    let error = serde_json::to_value(&response.errors[0]).expect("JSON");
+    assert_eq!(error["message"], "internal error");
+    assert_eq!(error["extensions"]["code"], "INTERNAL");
+    assert_eq!(error["extensions"]["id"].as_str().expect("an id").len(), 26);
+    assert!(!error.to_string().contains("click\"s table"), "{error}");
+}

@@ -1,0 +1,368 @@
+//! The arguments, with the help that goes with them.
+
+use std::path::PathBuf;
+
+use clap::{Args, Parser, Subcommand, ValueEnum};
+use domain::{Provider, Timestamp};
+use service::Role;
+use service::jobs::Queue;
+
+/// Follow-up for e-mail campaigns: what became of every recipient, and what to do about it.
+#[derive(Debug, Parser)]
+#[command(
+    name = "nachfass",
+    version,
+    max_term_width = 110,
+    after_help = "Examples:
+  nachfass demo                         look at it with sample data
+  nachfass run                          everything in one process: SQLite, queue in memory
+  nachfass config default > nachfass.toml
+                                        a commented configuration to start from"
+)]
+pub struct Arguments {
+    /// The configuration file; without it nachfass.toml in the working folder, where there is one
+    #[arg(long, global = true, value_name = "FILE")]
+    pub config: Option<PathBuf>,
+    /// What to do
+    #[command(subcommand)]
+    pub command: Command,
+}
+
+/// What to do.
+#[derive(Debug, Subcommand)]
+pub enum Command {
+    /// Run API, worker and page in one process
+    #[command(after_help = "Examples:
+  nachfass run
+  nachfass run --listen 0.0.0.0:8080
+  DATABASE_URL=postgres://nachfass@db/nachfass REDIS_URL=redis://redis nachfass run
+
+It makes its data folder, brings the database up to date, prints the address and, the first time, how to sign in.
+Without DATABASE_URL the data is in an SQLite file, without REDIS_URL the queue is in memory. SIGTERM ends it.")]
+    Run(ServeOptions),
+    /// Run with three campaigns of sample data, posted to its own /ingest while you watch
+    #[command(after_help = "Examples:
+  nachfass demo
+  nachfass demo --seed 7 --fast")]
+    Demo(DemoOptions),
+    /// Run the API alone, beside workers (needs PostgreSQL and Redis)
+    Api(ServeOptions),
+    /// Run a worker alone, beside the API (needs PostgreSQL and Redis)
+    #[command(after_help = "Examples:
+  nachfass worker
+  nachfass worker --queues events --concurrency 2")]
+    Worker(WorkerOptions),
+    /// Bring the database up to date
+    #[command(after_help = "Examples:
+  nachfass migrate            apply what is missing
+  nachfass migrate status     only say what that is")]
+    Migrate {
+        /// Only look
+        #[command(subcommand)]
+        command: Option<MigrateCommand>,
+        /// Print JSON
+        #[arg(long, global = true)]
+        json: bool,
+    },
+    /// Print the GraphQL schema
+    Schema,
+    /// Import the recipients of a campaign from CSV or JSON Lines
+    #[command(after_help = "Examples:
+  nachfass import --campaign spring-2026 --name 'Spring 2026' recipients.csv
+  nachfass import --campaign spring-2026 --state sent --sent-at 2026-03-01T08:00:00Z recipients.csv.gz
+  export-recipients | nachfass import --campaign spring-2026 -
+
+Columns are found by name, in English or German: email, name, first name, last name, company, owner, CRM id, recipient id,
+message id. Others are kept. Comma, semicolon or tab; UTF-8 or Windows-1252; gzip. Importing the same file twice changes
+nothing; lines that make no recipient are listed in a report.")]
+    Import(ImportOptions),
+    /// Look at what providers post
+    Ingest {
+        /// What to do
+        #[command(subcommand)]
+        command: IngestCommand,
+    },
+    /// Compare the figures with the rows that they count
+    #[command(after_help = "Examples:
+  nachfass recount                         exit status 1 where something differs
+  nachfass recount --campaign spring-2026 --repair")]
+    Recount(RecountOptions),
+    /// Manage API tokens
+    Token {
+        /// What to do
+        #[command(subcommand)]
+        command: TokenCommand,
+    },
+    /// Manage users
+    User {
+        /// What to do
+        #[command(subcommand)]
+        command: UserCommand,
+    },
+    /// Look at the configuration
+    Config {
+        /// What to do
+        #[command(subcommand)]
+        command: ConfigCommand,
+    },
+    /// Ask a running nachfass whether it is ready; exit status 1 where it is not
+    Healthcheck,
+    /// Print the completions for a shell
+    #[command(after_help = "Example:
+  nachfass completions bash > /etc/bash_completion.d/nachfass")]
+    Completions {
+        /// The shell
+        shell: clap_complete::Shell,
+    },
+}
+
+/// How to serve.
+#[derive(Args, Clone, Debug, Default)]
+pub struct ServeOptions {
+    /// The address to listen on, instead of the configured one
+    #[arg(long, value_name = "ADDRESS")]
+    pub listen: Option<String>,
+}
+
+/// How to show the demo.
+#[derive(Args, Clone, Debug)]
+pub struct DemoOptions {
+    /// How to serve
+    #[command(flatten)]
+    pub serve: ServeOptions,
+    /// Another seed makes another story
+    #[arg(long, default_value_t = 1)]
+    pub seed: u64,
+    /// Post as fast as possible instead of in about three minutes
+    #[arg(long)]
+    pub fast: bool,
+}
+
+/// What a worker does.
+#[derive(Args, Clone, Debug)]
+pub struct WorkerOptions {
+    /// The queues to work on
+    #[arg(long, value_delimiter = ',', value_parser = queue, default_value = "events,interactive,bulk")]
+    pub queues: Vec<Queue>,
+    /// Jobs of each queue at the same time, instead of the configured number
+    #[arg(long, value_name = "N")]
+    pub concurrency: Option<std::num::NonZeroU16>,
+}
+
+/// How to migrate.
+#[derive(Clone, Copy, Debug, Subcommand)]
+pub enum MigrateCommand {
+    /// Say which migrations are missing; exit status 0 also where some are
+    Status,
+}
+
+/// What to import.
+#[derive(Args, Clone, Debug)]
+pub struct ImportOptions {
+    /// The campaign's key; it is made where there is none
+    #[arg(long, value_name = "KEY")]
+    pub campaign: String,
+    /// The campaign's name, where it is made; its key otherwise
+    #[arg(long)]
+    pub name: Option<String>,
+    /// The subject line of its mails, where it is made
+    #[arg(long)]
+    pub subject: Option<String>,
+    /// When it went out (RFC 3339); now, where --state sent says nothing else
+    #[arg(long, value_name = "TIME")]
+    pub sent_at: Option<Timestamp>,
+    /// Whether it has gone out: its recipients are SENT then, READY otherwise
+    #[arg(long, value_enum, default_value_t = ImportState::Draft)]
+    pub state: ImportState,
+    /// Where to write the lines that made no recipient; FILE.report.csv unless said
+    #[arg(long, value_name = "FILE")]
+    pub report: Option<PathBuf>,
+    /// Print JSON
+    #[arg(long)]
+    pub json: bool,
+    /// The file; - for the standard input
+    pub file: PathBuf,
+}
+
+/// Whether an imported campaign has gone out.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+pub enum ImportState {
+    /// Being prepared
+    Draft,
+    /// Going out
+    Sending,
+    /// Gone out
+    Sent,
+}
+
+/// What to do with deliveries.
+#[derive(Debug, Subcommand)]
+pub enum IngestCommand {
+    /// Print the events in a provider's request, one JSON object a line; nothing is stored
+    #[command(after_help = "Examples:
+  nachfass ingest parse --provider sendgrid events.json
+  nachfass ingest parse --provider mailgun --secret KEY --at 2026-01-01T00:00:00Z body.json
+  nachfass ingest parse --provider resend --secret whsec_… --header 'svix-id: msg_1' --header 'svix-timestamp: …' \\
+      --header 'svix-signature: …' body.json
+
+Exit status: 3 where the signature or the credentials are wrong, 4 where the body is not this provider's.")]
+    Parse(ParseOptions),
+    /// Apply stored deliveries again; what is known already changes nothing
+    #[command(after_help = "Examples:
+  nachfass ingest replay --failed
+  nachfass ingest replay --source newsletter --since 2026-03-01T00:00:00Z")]
+    Replay(ReplayOptions),
+}
+
+/// A request to be read.
+#[derive(Args, Clone, Debug)]
+pub struct ParseOptions {
+    /// Whose request it is
+    #[arg(long)]
+    pub provider: Provider,
+    /// A header of the request, 'Name: value'
+    #[arg(long = "header", value_name = "HEADER", value_parser = header)]
+    pub headers: Vec<(String, String)>,
+    /// Its content type
+    #[arg(long, value_name = "TYPE")]
+    pub content_type: Option<String>,
+    /// A verification key: then the signature is checked
+    #[arg(long = "secret", value_name = "SECRET")]
+    pub secrets: Vec<String>,
+    /// A pair user:password: then the credentials are checked
+    #[arg(long = "basic-auth", value_name = "USER:PASSWORD")]
+    pub basic_auth: Vec<String>,
+    /// The URL that was configured at the provider, where it signs that
+    #[arg(long)]
+    pub url: Option<String>,
+    /// The time at which the request came, for replay windows; now unless said
+    #[arg(long, value_name = "TIME")]
+    pub at: Option<Timestamp>,
+    /// The body; - or nothing for the standard input
+    pub file: Option<PathBuf>,
+}
+
+/// Which deliveries to apply again.
+#[derive(Args, Clone, Debug)]
+pub struct ReplayOptions {
+    /// Only those of this source
+    #[arg(long)]
+    pub source: Option<String>,
+    /// Only those that came then or later (RFC 3339)
+    #[arg(long, value_name = "TIME")]
+    pub since: Option<Timestamp>,
+    /// Only those that could not be read, wholly or in part
+    #[arg(long)]
+    pub failed: bool,
+    /// Print JSON
+    #[arg(long)]
+    pub json: bool,
+}
+
+/// What to recount.
+#[derive(Args, Clone, Debug)]
+pub struct RecountOptions {
+    /// Only this campaign
+    #[arg(long, value_name = "KEY")]
+    pub campaign: Option<String>,
+    /// Put right what differs
+    #[arg(long)]
+    pub repair: bool,
+    /// Print JSON
+    #[arg(long)]
+    pub json: bool,
+}
+
+/// What to do with tokens.
+#[derive(Debug, Subcommand)]
+pub enum TokenCommand {
+    /// Make a token; it is printed once and never again
+    #[command(after_help = "Examples:
+  nachfass token create --name dashboard --role viewer
+  nachfass token create --name ci --role admin --expires 90d --json")]
+    Create {
+        /// What it is for
+        #[arg(long)]
+        name: String,
+        /// What it may do
+        #[arg(long, value_parser = role)]
+        role: Role,
+        /// How long it is valid: 12h, 90d, 1y; for ever unless said
+        #[arg(long, value_name = "DURATION", value_parser = humantime::parse_duration)]
+        expires: Option<std::time::Duration>,
+        /// Print JSON
+        #[arg(long)]
+        json: bool,
+    },
+}
+
+/// What to do with users.
+#[derive(Debug, Subcommand)]
+pub enum UserCommand {
+    /// Add a user; the password is asked for, or read from the standard input
+    #[command(after_help = "Examples:
+  nachfass user add erika@example.com --role marketer
+  echo \"$PASSWORD\" | nachfass user add admin@example.com --role admin")]
+    Add {
+        /// The address to sign in with
+        email: String,
+        /// What the user may do
+        #[arg(long, value_parser = role)]
+        role: Role,
+        /// Print JSON
+        #[arg(long)]
+        json: bool,
+    },
+}
+
+/// What to do with the configuration.
+#[derive(Debug, Subcommand)]
+pub enum ConfigCommand {
+    /// Say what is wrong with the configuration, and where; exit status 2 where something is
+    Check {
+        /// Print JSON, one finding a line
+        #[arg(long)]
+        json: bool,
+    },
+    /// Print the defaults, commented
+    Default,
+}
+
+fn queue(name: &str) -> Result<Queue, String> {
+    let found = Queue::ALL.iter().copied().find(|queue| queue.name() == name);
+    found.ok_or_else(|| format!("there are {}", Queue::ALL.iter().map(|queue| queue.name()).collect::<Vec<_>>().join(", ")))
+}
+
+fn role(name: &str) -> Result<Role, String> {
+    let roles = [Role::Viewer, Role::Marketer, Role::Admin];
+    let found = roles.into_iter().find(|role| role.name().eq_ignore_ascii_case(name));
+    found.ok_or_else(|| format!("there are {}", roles.map(Role::name).join(", ")))
+}
+
+fn header(text: &str) -> Result<(String, String), String> {
+    let (name, value) = text.split_once(':').ok_or("a header is written 'Name: value'")?;
+    Ok((name.trim().to_ascii_lowercase(), value.trim().to_owned()))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use clap::CommandFactory;
+
+    #[test]
+    fn the_arguments_are_consistent() {
+        Arguments::command().debug_assert();
+    }
+
+    #[test]
+    fn every_command_says_what_it_does() {
+        fn check(command: &clap::Command) {
+            assert!(command.get_about().is_some(), "{} says nothing", command.get_name());
+            for argument in command.get_arguments().filter(|argument| argument.get_id() != "help") {
+                assert!(argument.get_help().is_some(), "{} of {}", argument.get_id(), command.get_name());
+            }
+            command.get_subcommands().for_each(check);
+        }
+        check(&Arguments::command());
+    }
+}

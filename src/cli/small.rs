@@ -1,0 +1,71 @@
+//! Commands of a few lines: `schema`, `completions`, `migrate`, `healthcheck`.
+
+use std::process::ExitCode;
+use std::time::Duration;
+
+use anyhow::Context;
+use clap::CommandFactory;
+use migration::{Migrator, MigratorTrait};
+use serde_json::json;
+
+use super::args::{Arguments, MigrateCommand};
+use super::output;
+use crate::config::Config;
+use crate::installation::Installation;
+
+/// Prints the GraphQL schema.
+pub fn schema() -> anyhow::Result<()> {
+    Ok(output::line(api::graphql::sdl().trim_end())?)
+}
+
+/// Prints completions.
+pub fn completions(shell: clap_complete::Shell) -> anyhow::Result<()> {
+    let mut script = Vec::new();
+    clap_complete::generate(shell, &mut Arguments::command(), "nachfass", &mut script);
+    Ok(output::line(String::from_utf8_lossy(&script).trim_end())?)
+}
+
+/// Brings the database up to date, or says what is missing.
+pub async fn migrate(config: &Config, command: Option<MigrateCommand>, as_json: bool) -> anyhow::Result<()> {
+    let installation = Installation::connect(config.clone()).await?;
+    let connection = installation.db.write();
+    let pending = Migrator::get_pending_migrations(connection).await.context("while looking at the database")?;
+    let names: Vec<String> = pending.iter().map(|migration| migration.name().to_owned()).collect();
+    if command.is_none() {
+        Migrator::up(connection, None).await.context("while bringing the database up to date")?;
+    }
+    if as_json {
+        let key = if command.is_some() { "pending" } else { "applied" };
+        return Ok(output::line(json!({ key: names }))?);
+    }
+    match (command, names.is_empty()) {
+        (_, true) => output::note("the database is up to date"),
+        (Some(MigrateCommand::Status), false) => names.iter().try_for_each(|name| output::line(format_args!("missing: {name}")))?,
+        (None, false) => names.iter().try_for_each(|name| output::line(format_args!("applied: {name}")))?,
+    }
+    Ok(())
+}
+
+/// Asks a running nachfass whether it is ready.
+pub async fn healthcheck(config: &Config) -> ExitCode {
+    match ask(config).await {
+        Ok(answer) => {
+            output::note(answer);
+            ExitCode::SUCCESS
+        }
+        Err(error) => output::fail(&error),
+    }
+}
+
+async fn ask(config: &Config) -> anyhow::Result<String> {
+    rustls::crypto::ring::default_provider().install_default().ok();
+    // Whoever listens on all addresses is reached on this one.
+    let address = config.listen.replace("0.0.0.0", "127.0.0.1").replace("[::]", "[::1]");
+    let client = reqwest::Client::builder().timeout(Duration::from_secs(5)).build().context("while preparing to ask")?;
+    let response = client.get(format!("http://{address}/readyz")).send().await;
+    let response = response.with_context(|| format!("nothing answers at {address}"))?;
+    let status = response.status();
+    let answer = response.text().await.context("while reading the answer")?;
+    anyhow::ensure!(status.is_success(), "not ready: {answer}");
+    Ok(answer)
+}

@@ -1,0 +1,59 @@
+//! What all commands share: the database, the key and the use cases of one installation.
+
+use std::sync::Arc;
+
+use anyhow::Context;
+use domain::{Clock, SystemClock};
+use migration::{Migrator, MigratorTrait};
+use service::{Access, Db, DbOptions, Services, Subject};
+
+use crate::config::Config;
+
+/// An installation, opened; cheap to clone.
+#[derive(Clone)]
+pub struct Installation {
+    /// What it was told.
+    pub config: Config,
+    /// Its database.
+    pub db: Db,
+    /// Its use cases.
+    pub services: Services,
+    /// The time.
+    pub clock: Arc<dyn Clock>,
+}
+
+impl Installation {
+    /// Opens the installation and brings its database up to date.
+    ///
+    /// # Errors
+    /// Where the data folder, the key or the database cannot be used.
+    pub async fn open(config: Config) -> anyhow::Result<Self> {
+        let this = Self::connect(config).await?;
+        Migrator::up(this.db.write(), None).await.context("while bringing the database up to date")?;
+        Ok(this)
+    }
+
+    /// Opens the installation with its database as it is.
+    ///
+    /// # Errors
+    /// Where the data folder, the key or the database cannot be used.
+    pub async fn connect(config: Config) -> anyhow::Result<Self> {
+        std::fs::create_dir_all(&config.data_dir)
+            .with_context(|| format!("while making the data folder {}", config.data_dir.display()))?;
+        let secret = config.secret_key().context("while reading the secret key")?;
+        let options = DbOptions {
+            url: config.database_url().expose().to_owned(),
+            max_connections: config.database_max_connections.get(),
+        };
+        let db = Db::connect(&options).await.context("while connecting to the database")?;
+        let clock: Arc<dyn Clock> = Arc::new(SystemClock);
+        let services = Services::new(db.clone(), clock.clone(), secret.expose(), &config.data_dir);
+        Ok(Self { config, db, services, clock })
+    }
+
+    /// What the person at the command line may do.
+    #[must_use]
+    pub fn access(&self) -> Access {
+        self.services.access(Subject::command_line())
+    }
+}

@@ -1,0 +1,222 @@
+//! The parts that run: API, worker, and what ties them together.
+
+mod door;
+mod probe;
+
+use std::net::TcpListener;
+use std::sync::Arc;
+
+use anyhow::Context;
+use api::{ApiOptions, AppState};
+use connectors::http::HttpsFetch;
+use connectors::sources::Sources;
+use service::accounts::Secret;
+use service::apply::Applier;
+use service::changes::Changes;
+use service::ingest::Inbox;
+use service::jobs::Queue;
+use tokio::task::JoinSet;
+use tokio_util::sync::CancellationToken;
+use worker::queue::Queues;
+use worker::{Deps, Relay, Wake, WorkerOptions};
+
+use crate::config::Config;
+use crate::installation::Installation;
+use door::Door;
+use probe::InstallationProbe;
+
+/// Which parts run in this process.
+#[derive(Clone, Debug)]
+pub struct Parts {
+    /// The API.
+    pub api: bool,
+    /// A worker on these queues.
+    pub worker: Option<Vec<Queue>>,
+}
+
+impl Parts {
+    /// All of them.
+    #[must_use]
+    pub fn all() -> Self {
+        Self { api: true, worker: Some(Queue::ALL.to_vec()) }
+    }
+}
+
+/// The parts, running.
+pub struct Serving {
+    installation: Installation,
+    queues: Queues,
+    tasks: JoinSet<anyhow::Result<()>>,
+    shutdown: CancellationToken,
+}
+
+/// What the demo needs of the process that it runs in.
+pub struct Stage {
+    /// The use cases.
+    pub services: service::Services,
+    /// Where the API answers on this machine.
+    pub url: String,
+    /// When to stop.
+    pub shutdown: CancellationToken,
+}
+
+impl Serving {
+    /// Opens the installation and starts the parts.
+    ///
+    /// # Errors
+    /// Where the installation cannot be opened or the address cannot be listened on.
+    pub async fn start(config: Config, parts: Parts) -> anyhow::Result<Self> {
+        // TLS for what goes out: one implementation of cryptography for the whole process.
+        rustls::crypto::ring::default_provider().install_default().ok();
+        let installation = Installation::open(config).await?;
+        let queues = if installation.config.redis_url.is_empty() {
+            Queues::memory()
+        } else {
+            Queues::redis(installation.config.redis_url.expose()).context("while reading redis_url")?
+        };
+        let mut serving = Self { installation, queues, tasks: JoinSet::new(), shutdown: CancellationToken::new() };
+        serving.spawn(&parts)?;
+        Ok(serving)
+    }
+
+    fn spawn(&mut self, parts: &Parts) -> anyhow::Result<()> {
+        let Installation { config, db, services, clock } = self.installation.clone();
+        let fetch = Arc::new(HttpsFetch::try_new().context("while preparing to fetch certificates")?);
+        let sources = Arc::new(Sources::new(config.sources.clone(), &config.public_url, fetch, clock.clone()));
+        let (changes, wake) = (Changes::default(), Wake::default());
+        let applier = Applier::new(db.clone(), clock.clone(), sources.clone(), changes.clone());
+        // Two transactions at once keep PostgreSQL busy while the other reads; SQLite has one writer.
+        let appliers = if db.is_postgres() { 2 } else { 1 };
+        let relay = Relay::new(services.clone(), self.queues.clone(), wake.clone(), appliers);
+        let shutdown = self.shutdown.clone();
+        self.tasks.spawn(async move {
+            relay.run(shutdown).await;
+            Ok(())
+        });
+        if !config.redis_url.is_empty() {
+            let url = config.redis_url.expose().to_owned();
+            self.tell_changes(url, &changes, parts);
+        }
+        if let Some(queues) = &parts.worker {
+            let options = WorkerOptions {
+                queues: queues.clone(),
+                concurrency: usize::from(config.worker.concurrency.get()),
+                appliers,
+            };
+            let deps = Deps { services: services.clone(), applier };
+            let (queues, wake, shutdown) = (self.queues.clone(), wake.clone(), self.shutdown.clone());
+            self.tasks.spawn(async move {
+                worker::run(deps, queues, wake, options, shutdown).await.context("while working on the queues")
+            });
+        }
+        if parts.api {
+            self.spawn_api(sources, changes, wake)?;
+        }
+        Ok(())
+    }
+
+    /// One process both changes figures and shows them, or tells others through Redis, or hears from them.
+    fn tell_changes(&mut self, url: String, changes: &Changes, parts: &Parts) {
+        let (changes, shutdown) = (changes.clone(), self.shutdown.clone());
+        match (parts.api, parts.worker.is_some()) {
+            (false, true) => self.tasks.spawn(async move {
+                worker::changes::publish(url, changes, shutdown).await;
+                Ok(())
+            }),
+            (true, false) => self.tasks.spawn(async move {
+                worker::changes::listen(url, changes, shutdown).await;
+                Ok(())
+            }),
+            (true, true) | (false, false) => return,
+        };
+    }
+
+    fn spawn_api(&mut self, sources: Arc<Sources>, changes: Changes, wake: Wake) -> anyhow::Result<()> {
+        let Installation { config, db, services, clock } = self.installation.clone();
+        let listener = TcpListener::bind(&config.listen).with_context(|| format!("while listening on {}", config.listen))?;
+        listener.set_nonblocking(true).context("while listening")?;
+        let (inbox, writer) = Inbox::new(db.clone(), move || wake.now());
+        self.tasks.spawn(async move {
+            writer.await;
+            Ok(())
+        });
+        let door = Arc::new(Door::new(sources, inbox, clock.clone()));
+        let probe = Arc::new(InstallationProbe::new(db.clone(), self.queues.clone()));
+        let schema = api::graphql::build_schema(Arc::new(changes));
+        let state = AppState::new(services.clone(), schema, door, probe, ApiOptions::new(&config.public_url));
+        let shutdown = self.shutdown.clone();
+        // actix has threads of its own, each with a runtime that nothing else can run on.
+        self.tasks.spawn_blocking(move || {
+            let served = actix_web::rt::System::new().block_on(api::serve(listener, state, shutdown));
+            served.context("while serving the API")
+        });
+        Ok(())
+    }
+
+    /// How it is reached.
+    #[must_use]
+    pub fn url(&self) -> &str {
+        &self.installation.config.public_url
+    }
+
+    /// Makes the first admin, where there is nobody; answers the password.
+    ///
+    /// # Errors
+    /// Those of the database.
+    pub async fn first_admin(&self, email: &str) -> anyhow::Result<Option<Secret>> {
+        Ok(self.installation.services.first_admin(email).await?)
+    }
+
+    /// What the demo needs.
+    #[must_use]
+    pub fn demo_stage(&self) -> Stage {
+        Stage {
+            services: self.installation.services.clone(),
+            url: format!("http://{}", self.installation.config.listen),
+            shutdown: self.shutdown.clone(),
+        }
+    }
+
+    /// Runs until SIGTERM, SIGINT or the failure of a part, and ends cleanly.
+    ///
+    /// # Errors
+    /// That of the part that failed.
+    pub async fn until_ended(mut self) -> anyhow::Result<()> {
+        let mut result = tokio::select! {
+            result = signal() => result,
+            ended = self.tasks.join_next() => flatten(ended),
+        };
+        self.shutdown.cancel();
+        tracing::info!("ending: what is running is finished or handed back");
+        let drained = async {
+            let mut result = Ok(());
+            while let Some(ended) = self.tasks.join_next().await {
+                result = result.and(flatten(Some(ended)));
+            }
+            result
+        };
+        match tokio::time::timeout(std::time::Duration::from_secs(29), drained).await {
+            Ok(drained) => result = result.and(drained),
+            Err(_) => tracing::warn!("not everything could be finished in time; it goes on at the next start"),
+        }
+        result
+    }
+}
+
+fn flatten(ended: Option<Result<anyhow::Result<()>, tokio::task::JoinError>>) -> anyhow::Result<()> {
+    match ended {
+        Some(Ok(result)) => result,
+        Some(Err(error)) => Err(anyhow::Error::new(error).context("a part of the program panicked")),
+        None => Ok(()),
+    }
+}
+
+async fn signal() -> anyhow::Result<()> {
+    use tokio::signal::unix::{SignalKind, signal};
+    let mut terminate = signal(SignalKind::terminate()).context("while preparing for SIGTERM")?;
+    tokio::select! {
+        _ = terminate.recv() => {}
+        interrupted = tokio::signal::ctrl_c() => interrupted.context("while waiting for Ctrl-C")?,
+    }
+    Ok(())
+}
