@@ -21,7 +21,7 @@ pub async fn show(stage: Stage, seed: u64, fast: bool) -> anyhow::Result<()> {
             key: campaign.key.to_owned(),
             name: campaign.name.to_owned(),
             subject: Some(campaign.subject.to_owned()),
-            from_address: None,
+            from_address: Some(campaign.from.to_owned()),
             sent_at: Some(campaign.sent_at(began)),
             state: CampaignState::Sent,
         };

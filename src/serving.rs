@@ -75,11 +75,11 @@ impl Serving {
             Queues::redis(installation.config.redis_url.expose()).context("while reading redis_url")?
         };
         let mut serving = Self { installation, queues, tasks: JoinSet::new(), shutdown: CancellationToken::new() };
-        serving.spawn(&parts)?;
+        serving.spawn_parts(&parts)?;
         Ok(serving)
     }
 
-    fn spawn(&mut self, parts: &Parts) -> anyhow::Result<()> {
+    fn spawn_parts(&mut self, parts: &Parts) -> anyhow::Result<()> {
         let Installation { config, db, services, clock } = self.installation.clone();
         let fetch = Arc::new(HttpsFetch::try_new().context("while preparing to fetch certificates")?);
         let sources = Arc::new(Sources::new(config.sources.clone(), &config.public_url, fetch, clock.clone()));
@@ -103,7 +103,7 @@ impl Serving {
                 concurrency: usize::from(config.worker.concurrency.get()),
                 appliers,
             };
-            let deps = Deps { services: services.clone(), applier };
+            let deps = Deps { services, applier };
             let (queues, wake, shutdown) = (self.queues.clone(), wake.clone(), self.shutdown.clone());
             self.tasks.spawn(async move {
                 worker::run(deps, queues, wake, options, shutdown).await.context("while working on the queues")
@@ -141,9 +141,9 @@ impl Serving {
             Ok(())
         });
         let door = Arc::new(Door::new(sources, inbox, clock.clone()));
-        let probe = Arc::new(InstallationProbe::new(db.clone(), self.queues.clone()));
+        let probe = Arc::new(InstallationProbe::new(db, self.queues.clone()));
         let schema = api::graphql::build_schema(Arc::new(changes));
-        let state = AppState::new(services.clone(), schema, door, probe, ApiOptions::new(&config.public_url));
+        let state = AppState::new(services, schema, door, probe, ApiOptions::new(&config.public_url));
         let shutdown = self.shutdown.clone();
         // actix has threads of its own, each with a runtime that nothing else can run on.
         self.tasks.spawn_blocking(move || {
@@ -165,6 +165,16 @@ impl Serving {
     /// Those of the database.
     pub async fn first_admin(&self, email: &str) -> anyhow::Result<Option<Secret>> {
         Ok(self.installation.services.first_admin(email).await?)
+    }
+
+    /// Runs something beside the parts; its failure ends them, its end does not.
+    pub fn spawn(&mut self, work: impl Future<Output = anyhow::Result<()>> + Send + 'static) {
+        let shutdown = self.shutdown.clone();
+        self.tasks.spawn(async move {
+            work.await?;
+            shutdown.cancelled().await;
+            Ok(())
+        });
     }
 
     /// What the demo needs.

@@ -84,8 +84,15 @@ pub struct AddressQuery {
 }
 
 const COLUMNS: &[&str] = &[
-    "a.email_key", "a.health", "a.consecutive_soft_bounces", "a.last_reason", "a.last_reason_at", "a.blocked_at",
-    "a.block_reason", "a.complained_at", "a.created_at",
+    "a.email_key",
+    "a.health",
+    "a.consecutive_soft_bounces",
+    "a.last_reason",
+    "a.last_reason_at",
+    "a.blocked_at",
+    "a.block_reason",
+    "a.complained_at",
+    "a.created_at",
 ];
 
 impl Reader {
@@ -141,7 +148,10 @@ impl Reader {
             condition.push(" AND a.health IN (").bind_all(filter.health.iter().map(|health| health.code())).push(")");
         }
         if !filter.reasons.is_empty() {
-            condition.push(" AND a.block_reason IN (").bind_all(filter.reasons.iter().map(|reason| reason.code())).push(")");
+            condition
+                .push(" AND a.block_reason IN (")
+                .bind_all(filter.reasons.iter().map(|reason| reason.code()))
+                .push(")");
         }
         if !filter.domains.is_empty() {
             self.subject.require(Role::Marketer)?;

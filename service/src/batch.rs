@@ -226,10 +226,13 @@ mod tests {
             batch.push([Value::BigInt(None), Value::String(None), Value::Bool(None), 7_i16.into()]);
             let sql = "SELECT n, t, s FROM {rows} WHERE coalesce(n, 99) >= {1} ORDER BY coalesce(n, 99)";
             let rows = batch.query(test.db.read(), sql, [1_i64.into()]).await.expect("rows");
-            let read = |row: &QueryResult| -> Result<(Option<i64>, Option<String>, Option<i16>), DbErr> {
-                Ok((row.try_get_by_index(0)?, row.try_get_by_index(1)?, row.try_get_by_index(2)?))
+            let read = |row: &QueryResult| {
+                let number: Option<i64> = row.try_get_by_index(0).expect("a number");
+                let text: Option<String> = row.try_get_by_index(1).expect("a text");
+                let small: Option<i16> = row.try_get_by_index(2).expect("a small number");
+                (number, text, small)
             };
-            let got: Vec<_> = rows.iter().map(|row| read(row).expect("values")).collect();
+            let got: Vec<_> = rows.iter().map(read).collect();
             let mut want: Vec<_> =
                 (0_i64..).zip(texts).skip(1).map(|(n, t)| (Some(n), Some(t.to_owned()), None)).collect();
             want.push((None, None, Some(7)));

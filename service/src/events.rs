@@ -83,9 +83,22 @@ pub struct EventFilter {
 }
 
 const COLUMNS: &[&str] = &[
-    "e.provider", "e.kind", "e.occurred_at", "e.campaign_id", "e.recipient", "e.bounce_class", "e.smtp_code",
-    "e.enhanced_code", "e.diagnostic", "e.url", "COALESCE(k.verdict, e.verdict)", "e.message_id", "e.email", "e.recipient_ref",
-    "e.campaign_keys", "e.source",
+    "e.provider",
+    "e.kind",
+    "e.occurred_at",
+    "e.campaign_id",
+    "e.recipient",
+    "e.bounce_class",
+    "e.smtp_code",
+    "e.enhanced_code",
+    "e.diagnostic",
+    "e.url",
+    "COALESCE(k.verdict, e.verdict)",
+    "e.message_id",
+    "e.email",
+    "e.recipient_ref",
+    "e.campaign_keys",
+    "e.source",
 ];
 
 /// An event beside the final verdict on it, if it is a click.

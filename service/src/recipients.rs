@@ -122,7 +122,14 @@ impl Reader {
             }
             RecipientOrder::Status => Some(Sort::Small("r.status")),
         };
-        let scope = serde_json::to_string(&("recipients", query.campaign, &query.filter, &search, query.order, query.descending))?;
+        let scope = serde_json::to_string(&(
+            "recipients",
+            query.campaign,
+            &query.filter,
+            &search,
+            query.order,
+            query.descending,
+        ))?;
         Ok(List {
             columns,
             from: "recipient r",

@@ -39,14 +39,11 @@ pub async fn worker(mut config: Config, options: WorkerOptions) -> anyhow::Resul
 pub async fn demo(mut config: Config, options: DemoOptions) -> anyhow::Result<()> {
     listen(&mut config, options.serve);
     config.sources.extend(demo::sources(options.seed));
-    let serving = Serving::start(config, Parts::all()).await?;
+    let mut serving = Serving::start(config, Parts::all()).await?;
     welcome(&serving).await?;
-    let story = tokio::spawn(crate::demonstration::show(serving.demo_stage(), options.seed, options.fast));
-    serving.until_ended().await?;
-    match story.await {
-        Ok(result) => result.context("while showing the demo"),
-        Err(_) => Ok(()),
-    }
+    let story = crate::demonstration::show(serving.demo_stage(), options.seed, options.fast);
+    serving.spawn(async move { story.await.context("while showing the demo") });
+    serving.until_ended().await
 }
 
 fn listen(config: &mut Config, options: ServeOptions) {

@@ -42,11 +42,11 @@ fn refused(source: &str, denied: Denied) -> IngestOutcome {
     match denied {
         Denied::UnknownSource => IngestOutcome::UnknownSource,
         Denied::Credentials => {
-            tracing::info!(source, "a request without valid credentials was refused");
+            tracing::warn!(source, "a request without valid credentials was refused");
             IngestOutcome::NotAuthentic { challenge: true }
         }
         Denied::Signature(rejection) => {
-            tracing::info!(source, reason = %rejection, "a request that is not authentic was refused");
+            tracing::warn!(source, reason = %rejection, "a request that is not authentic was refused");
             IngestOutcome::NotAuthentic { challenge: false }
         }
         Denied::Unreadable(reason) => IngestOutcome::Unreadable(reason),

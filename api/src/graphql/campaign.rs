@@ -118,7 +118,8 @@ impl Campaign {
     async fn timeline(
         &self,
         ctx: &Context<'_>,
-        #[graphql(default_with = "TimelineInterval::Hour", desc = "How wide the points are.")] interval: TimelineInterval,
+        #[graphql(default_with = "TimelineInterval::Hour", desc = "How wide the points are.")]
+        interval: TimelineInterval,
         #[graphql(desc = "Not before the hour or day that holds this moment.")] from: Option<DateTime>,
         #[graphql(desc = "Only what begins before this moment.")] to: Option<DateTime>,
     ) -> Result<Vec<TimelinePoint>> {
@@ -162,7 +163,8 @@ impl Campaign {
         ctx: &Context<'_>,
         #[graphql(desc = "Only clicks on this link.")] link_id: Option<ID>,
         #[graphql(desc = "Only clicks by machines, or only those by persons.")] machine: Option<bool>,
-        #[graphql(desc = "So many from the beginning, or behind `after`; 50 where nothing is said, 500 at most.")] first: Option<i32>,
+        #[graphql(desc = "So many from the beginning, or behind `after`; 50 where nothing is said, 500 at most.")]
+        first: Option<i32>,
         #[graphql(desc = "Only what stands behind this cursor.")] after: Option<String>,
         #[graphql(desc = "So many up to the end, or before `before`; not together with `first`.")] last: Option<i32>,
         #[graphql(desc = "Only what stands before this cursor.")] before: Option<String>,
@@ -191,7 +193,8 @@ impl Campaign {
             Only for those who may see personal data.")]
         search: Option<String>,
         #[graphql(desc = "In which order; that of the import where nothing is said.")] order_by: Option<RecipientOrder>,
-        #[graphql(desc = "So many from the beginning, or behind `after`; 50 where nothing is said, 500 at most.")] first: Option<i32>,
+        #[graphql(desc = "So many from the beginning, or behind `after`; 50 where nothing is said, 500 at most.")]
+        first: Option<i32>,
         #[graphql(desc = "Only what stands behind this cursor.")] after: Option<String>,
         #[graphql(desc = "So many up to the end, or before `before`; not together with `first`.")] last: Option<i32>,
         #[graphql(desc = "Only what stands before this cursor.")] before: Option<String>,
@@ -233,9 +236,8 @@ impl Default for KnownCampaigns {
 }
 
 /// What of a campaign can be resolved without reading it.
-const WITHOUT_ROW: &[&str] = &[
-    "__typename", "id", "recipients", "clicks", "domains", "links", "timeline", "bounceReasons", "reminders",
-];
+const WITHOUT_ROW: &[&str] =
+    &["__typename", "id", "recipients", "clicks", "domains", "links", "timeline", "bounceReasons", "reminders"];
 
 /// The campaign with this id, which is asked for by the field that is being resolved.
 pub(super) async fn one(ctx: &Context<'_>, id: i64) -> Result<Option<Campaign>> {

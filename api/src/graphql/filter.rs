@@ -10,7 +10,8 @@ use service::statistics::{self, CampaignQuery};
 use super::node;
 use super::scalars::DateTime;
 use super::words::{
-    AddressHealth, BlockReason, BounceClass, CampaignState, EventKind, OrderDirection, Provider, RecipientStatus, SkipReason,
+    AddressHealth, BlockReason, BounceClass, CampaignState, EventKind, OrderDirection, Provider, RecipientStatus,
+    SkipReason,
 };
 
 /// Which recipients. The fields of one object are joined by AND; absent fields say nothing; an empty list means nobody. Without
@@ -147,7 +148,8 @@ pub struct CampaignOrder {
 /// Which campaigns in which order; the latest first where nothing is said.
 pub(super) fn campaign_query(filter: Option<CampaignFilter>, order: Option<CampaignOrder>) -> CampaignQuery {
     let filter = filter.unwrap_or_default();
-    let order = order.unwrap_or(CampaignOrder { field: CampaignOrderField::CreatedAt, direction: OrderDirection::Desc });
+    let order =
+        order.unwrap_or(CampaignOrder { field: CampaignOrderField::CreatedAt, direction: OrderDirection::Desc });
     CampaignQuery {
         filter: statistics::CampaignFilter {
             search: filter.search,

@@ -70,9 +70,12 @@ pub enum ImportField {
 /// Begins an import.
 pub(super) async fn begin(access: &Access, input: ImportRecipientsInput) -> service::Result<jobs::Job> {
     let marketer = access.marketer()?;
-    let campaign = node::campaign(&input.campaign_id).map_err(|refusal| Refusal { field: vec!["campaignId".to_owned()], ..refusal })?;
+    let campaign = node::campaign(&input.campaign_id)
+        .map_err(|refusal| Refusal { field: vec!["campaignId".to_owned()], ..refusal })?;
     if input.selection_ids.is_some_and(|ids| !ids.is_empty()) {
-        return Err(invalid("selectionIds", "there are no selections yet: upload a file, and name it in uploadId").into());
+        return Err(
+            invalid("selectionIds", "there are no selections yet: upload a file, and name it in uploadId").into()
+        );
     }
     let upload = input.upload_id.ok_or_else(|| invalid("uploadId", "say which upload is to be imported"))?;
     let mut mapping = Mapping::new();

@@ -1,10 +1,10 @@
 //! Jobs: work that is done behind the request.
 
 use async_graphql::{Context, ID, InputObject, Object, SimpleObject};
+use service::Access;
 use service::import::ImportResult;
 use service::jobs;
 use service::recipients::paging::{Count, PageArgs};
-use service::Access;
 
 use super::campaign::Campaign;
 use super::connection::{Connection, List};

@@ -68,7 +68,8 @@ fn check_aliases(document: &ExecutableDocument) -> Result<(), ServerError> {
     if count <= MAX_ALIASES {
         return Ok(());
     }
-    let mut error = ServerError::new(format!("a document may have {MAX_ALIASES} aliases at most, and this one has {count}"), None);
+    let mut error =
+        ServerError::new(format!("a document may have {MAX_ALIASES} aliases at most, and this one has {count}"), None);
     error.extensions.get_or_insert_default().set("code", Value::from("TOO_COMPLEX"));
     Err(error)
 }

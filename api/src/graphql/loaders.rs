@@ -4,7 +4,7 @@ use std::collections::HashMap;
 use std::sync::OnceLock;
 
 use async_graphql::Context;
-use async_graphql::dataloader::{DataLoader, Loader};
+use async_graphql::dataloader::{DataLoader, HashMapCache, Loader};
 use service::Reader;
 use service::addresses::Address;
 use service::recipients::{Recipient, RecipientKey};
@@ -29,15 +29,15 @@ pub struct AddressId(pub i64);
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub struct LinkId(pub i64);
 
-/// The loaders of one request, made when the first is used.
+/// The loaders of one request, made when the first is used. What they have loaded they keep until its end.
 #[derive(Default)]
-pub struct Loaders(OnceLock<DataLoader<Batches>>);
+pub struct Loaders(OnceLock<DataLoader<Batches, HashMapCache>>);
 
 /// The loaders of the request.
-pub(super) fn loaders<'a>(ctx: &Context<'a>) -> Result<&'a DataLoader<Batches>> {
+pub(super) fn loaders<'a>(ctx: &Context<'a>) -> Result<&'a DataLoader<Batches, HashMapCache>> {
     let reader = reader(ctx)?;
     let loaders = ctx.data_opt::<Loaders>().ok_or_else(Failure::no_context)?;
-    Ok(loaders.0.get_or_init(|| DataLoader::new(Batches(reader), tokio::spawn)))
+    Ok(loaders.0.get_or_init(|| DataLoader::with_cache(Batches(reader), tokio::spawn, HashMapCache::default())))
 }
 
 /// Asks the services for many keys at once.

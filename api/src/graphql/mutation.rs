@@ -1,8 +1,8 @@
 //! The root of mutations.
 
 use async_graphql::{Context, ID, InputObject, Object, SimpleObject};
-use service::Access;
 use service::campaigns::NewCampaign;
+use service::{Access, ServiceError};
 
 use super::campaign::Campaign;
 use super::errors::{Result, UserError, outcome};
@@ -113,10 +113,20 @@ async fn create_campaign(access: &Access, input: CreateCampaignInput) -> service
         sent_at: input.sent_at.map(|at| at.0),
         state: input.state.unwrap_or(CampaignState::Draft).into(),
     };
-    Ok(Campaign::unread(access.marketer()?.create_campaign(campaign).await?.id))
+    let made = access.marketer()?.create_campaign(campaign).await?;
+    read_again(access, made.id).await
 }
 
 async fn cancel_campaign(access: &Access, id: &ID) -> service::Result<Campaign> {
     let marketer = access.marketer()?;
-    Ok(Campaign::unread(marketer.cancel_campaign(node::campaign(id)?).await?.id))
+    let cancelled = marketer.cancel_campaign(node::campaign(id)?).await?;
+    read_again(access, cancelled.id).await
+}
+
+/// The campaign as it is now. Not by a loader: that keeps what it read before another mutation of the same request.
+async fn read_again(access: &Access, id: i64) -> service::Result<Campaign> {
+    let row = access.reader().campaign(id).await?;
+    Ok(row
+        .ok_or_else(|| ServiceError::Inconsistent(format!("campaign {id} is gone as soon as it was changed")))?
+        .into())
 }

@@ -89,7 +89,8 @@ impl Key {
     /// # Errors
     /// A refusal where it is no id of ours.
     pub fn parse(id: &ID) -> Result<Self, Refusal> {
-        Self::read(id).ok_or_else(|| Refusal::field(RefusalCode::Invalid, &["id"], "this is no id that was given out here"))
+        Self::read(id)
+            .ok_or_else(|| Refusal::field(RefusalCode::Invalid, &["id"], "this is no id that was given out here"))
     }
 
     fn read(id: &ID) -> Option<Self> {
@@ -97,7 +98,10 @@ impl Key {
         let (kind, key) = text.split_once(':')?;
         if kind == "Recipient" {
             let (campaign, number) = key.split_once(':')?;
-            return Some(Self::Recipient(RecipientKey { campaign: campaign.parse().ok()?, number: number.parse().ok()? }));
+            return Some(Self::Recipient(RecipientKey {
+                campaign: campaign.parse().ok()?,
+                number: number.parse().ok()?,
+            }));
         }
         let key = key.parse().ok()?;
         Some(match kind {

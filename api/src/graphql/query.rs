@@ -9,7 +9,9 @@ use super::connection::{Connection, page_args, page_cost};
 use super::delivery::{Deliveries, Delivery};
 use super::errors::Result;
 use super::event::{Event, Events};
-use super::filter::{AddressFilter, AddressOrder, CampaignFilter, CampaignOrder, EventFilter, address_query, campaign_query};
+use super::filter::{
+    AddressFilter, AddressOrder, CampaignFilter, CampaignOrder, EventFilter, address_query, campaign_query,
+};
 use super::job::{self, Job, JobFilter, Jobs};
 use super::node::{self, Key, Node};
 use super::recipient::{self, Recipient};
@@ -31,9 +33,13 @@ impl Query {
             Key::Campaign(id) => campaign::one(ctx, id).await?.map(Node::from),
             Key::Recipient(key) => recipient::one(ctx, key).await?.map(Node::from),
             Key::Address(id) => reader(ctx)?.addresses_by_id(&[id]).await?.remove(&id).map(|row| Address(row).into()),
-            Key::Job(id) => reader(ctx)?.job(id).await?.map(|row| Job::new(row, access(ctx)).map(Node::from)).transpose()?,
+            Key::Job(id) => {
+                reader(ctx)?.job(id).await?.map(|row| Job::new(row, access(ctx)).map(Node::from)).transpose()?
+            }
             Key::Delivery(id) => access(ctx)?.admin()?.delivery(id).await?.map(|row| Delivery(row).into()),
-            other @ (Key::Link(_) | Key::Event(_) | Key::Click(_) | Key::Token(_)) => return Err(other.no_node().into()),
+            other @ (Key::Link(_) | Key::Event(_) | Key::Click(_) | Key::Token(_)) => {
+                return Err(other.no_node().into());
+            }
         })
     }
 
@@ -43,7 +49,11 @@ impl Query {
     }
 
     /// A campaign; null where there is none.
-    async fn campaign(&self, ctx: &Context<'_>, #[graphql(desc = "Its global id.")] id: ID) -> Result<Option<Campaign>> {
+    async fn campaign(
+        &self,
+        ctx: &Context<'_>,
+        #[graphql(desc = "Its global id.")] id: ID,
+    ) -> Result<Option<Campaign>> {
         campaign::one(ctx, node::campaign(&id)?).await
     }
 
@@ -55,7 +65,8 @@ impl Query {
         ctx: &Context<'_>,
         #[graphql(desc = "Which of them.")] filter: Option<CampaignFilter>,
         #[graphql(desc = "In which order; the latest first where nothing is said.")] order_by: Option<CampaignOrder>,
-        #[graphql(desc = "So many from the beginning, or behind `after`; 50 where nothing is said, 500 at most.")] first: Option<i32>,
+        #[graphql(desc = "So many from the beginning, or behind `after`; 50 where nothing is said, 500 at most.")]
+        first: Option<i32>,
         #[graphql(desc = "Only what stands behind this cursor.")] after: Option<String>,
         #[graphql(desc = "So many up to the end, or before `before`; not together with `first`.")] last: Option<i32>,
         #[graphql(desc = "Only what stands before this cursor.")] before: Option<String>,
@@ -66,7 +77,11 @@ impl Query {
     }
 
     /// A recipient; null where there is none.
-    async fn recipient(&self, ctx: &Context<'_>, #[graphql(desc = "Its global id.")] id: ID) -> Result<Option<Recipient>> {
+    async fn recipient(
+        &self,
+        ctx: &Context<'_>,
+        #[graphql(desc = "Its global id.")] id: ID,
+    ) -> Result<Option<Recipient>> {
         recipient::one(ctx, node::recipient(&id)?).await
     }
 
@@ -85,9 +100,14 @@ impl Query {
     async fn blocked_addresses(
         &self,
         ctx: &Context<'_>,
-        #[graphql(desc = "Which of them; those that are blocked where it says nothing about health.")] filter: Option<AddressFilter>,
-        #[graphql(desc = "In which order; those blocked last come first where nothing is said.")] order_by: Option<AddressOrder>,
-        #[graphql(desc = "So many from the beginning, or behind `after`; 50 where nothing is said, 500 at most.")] first: Option<i32>,
+        #[graphql(desc = "Which of them; those that are blocked where it says nothing about health.")] filter: Option<
+            AddressFilter,
+        >,
+        #[graphql(desc = "In which order; those blocked last come first where nothing is said.")] order_by: Option<
+            AddressOrder,
+        >,
+        #[graphql(desc = "So many from the beginning, or behind `after`; 50 where nothing is said, 500 at most.")]
+        first: Option<i32>,
         #[graphql(desc = "Only what stands behind this cursor.")] after: Option<String>,
         #[graphql(desc = "So many up to the end, or before `before`; not together with `first`.")] last: Option<i32>,
         #[graphql(desc = "Only what stands before this cursor.")] before: Option<String>,
@@ -123,7 +143,8 @@ impl Query {
         &self,
         ctx: &Context<'_>,
         #[graphql(desc = "Which of them.")] filter: Option<EventFilter>,
-        #[graphql(desc = "So many from the beginning, or behind `after`; 50 where nothing is said, 500 at most.")] first: Option<i32>,
+        #[graphql(desc = "So many from the beginning, or behind `after`; 50 where nothing is said, 500 at most.")]
+        first: Option<i32>,
         #[graphql(desc = "Only what stands behind this cursor.")] after: Option<String>,
         #[graphql(desc = "So many up to the end, or before `before`; not together with `first`.")] last: Option<i32>,
         #[graphql(desc = "Only what stands before this cursor.")] before: Option<String>,
@@ -141,7 +162,8 @@ impl Query {
         ctx: &Context<'_>,
         #[graphql(desc = "Only those that came in by this source.")] source: Option<String>,
         #[graphql(desc = "Only those in this state.")] state: Option<DeliveryState>,
-        #[graphql(desc = "So many from the beginning, or behind `after`; 50 where nothing is said, 500 at most.")] first: Option<i32>,
+        #[graphql(desc = "So many from the beginning, or behind `after`; 50 where nothing is said, 500 at most.")]
+        first: Option<i32>,
         #[graphql(desc = "Only what stands behind this cursor.")] after: Option<String>,
         #[graphql(desc = "So many up to the end, or before `before`; not together with `first`.")] last: Option<i32>,
         #[graphql(desc = "Only what stands before this cursor.")] before: Option<String>,
@@ -152,7 +174,11 @@ impl Query {
     }
 
     /// A request of a provider; null where there is none. For admins.
-    async fn delivery(&self, ctx: &Context<'_>, #[graphql(desc = "Its global id.")] id: ID) -> Result<Option<Delivery>> {
+    async fn delivery(
+        &self,
+        ctx: &Context<'_>,
+        #[graphql(desc = "Its global id.")] id: ID,
+    ) -> Result<Option<Delivery>> {
         Ok(access(ctx)?.admin()?.delivery(node::delivery(&id)?).await?.map(Delivery))
     }
 

@@ -1,6 +1,6 @@
 //! Recipients of a campaign.
 
-use async_graphql::{Context, ID, Object};
+use async_graphql::{Context, ID, Name, Object, ScalarType, Value};
 use service::recipients::paging::Count;
 use service::recipients::{self, RecipientDetails, RecipientKey, RecipientQuery};
 
@@ -17,7 +17,18 @@ use super::words::{BounceClass, RecipientStatus, SkipReason};
 
 /// What of a recipient is read from a list where nothing else is asked for.
 const IN_SUMMARY: &[&str] = &[
-    "__typename", "id", "campaign", "email", "name", "company", "status", "skipReason", "sentAt", "opens", "clicks", "address",
+    "__typename",
+    "id",
+    "campaign",
+    "email",
+    "name",
+    "company",
+    "status",
+    "skipReason",
+    "sentAt",
+    "opens",
+    "clicks",
+    "address",
     "events",
 ];
 
@@ -180,7 +191,8 @@ impl Recipient {
     async fn events(
         &self,
         ctx: &Context<'_>,
-        #[graphql(desc = "So many from the beginning, or behind `after`; 50 where nothing is said, 500 at most.")] first: Option<i32>,
+        #[graphql(desc = "So many from the beginning, or behind `after`; 50 where nothing is said, 500 at most.")]
+        first: Option<i32>,
         #[graphql(desc = "Only what stands behind this cursor.")] after: Option<String>,
         #[graphql(desc = "So many up to the end, or before `before`; not together with `first`.")] last: Option<i32>,
         #[graphql(desc = "Only what stands before this cursor.")] before: Option<String>,
@@ -197,6 +209,22 @@ impl List for Recipients {
     type Node = Recipient;
     const CONNECTION: &'static str = "RecipientConnection";
     const EDGE: &'static str = "RecipientEdge";
+
+    fn plain(Recipient(row): &Recipient, field: &str) -> Option<Value> {
+        let text = |text: &Option<String>| text.as_ref().map_or(Value::Null, |text| Value::String(text.clone()));
+        Some(match field {
+            "id" => Value::String(Key::Recipient(row.key).id().0),
+            "email" => Value::String(row.email.clone()),
+            "name" => text(&row.name),
+            "company" => text(&row.company),
+            "status" => Value::Enum(Name::new(row.status.as_str())),
+            "skipReason" => row.skip_reason.map_or(Value::Null, |reason| Value::Enum(Name::new(reason.as_str()))),
+            "sentAt" => row.sent_at.map_or(Value::Null, |at| DateTime(at).to_value()),
+            "opens" => row.opens.into(),
+            "clicks" => row.clicks.into(),
+            _ => return None,
+        })
+    }
 
     async fn count(&self, ctx: &Context<'_>, max: i64) -> Result<Count> {
         Ok(reader(ctx)?.count_recipients(&self.0, max).await?)

@@ -4,7 +4,7 @@ use async_graphql::{InputValueError, InputValueResult, Scalar, ScalarType, Value
 use chrono::SecondsFormat;
 use domain::Timestamp;
 
-/// A moment as RFC 3339 writes it, in UTC with microseconds: `2026-01-31T09:30:00.000000Z`. Any offset is understood on input.
+/// A moment, in requests and answers.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct DateTime(pub Timestamp);
 
@@ -14,6 +14,7 @@ impl From<Timestamp> for DateTime {
     }
 }
 
+/// A moment as RFC 3339 writes it, in UTC with microseconds: `2026-01-31T09:30:00.000000Z`. Any offset is understood on input.
 #[Scalar(name = "DateTime", specified_by_url = "https://www.rfc-editor.org/rfc/rfc3339")]
 impl ScalarType for DateTime {
     fn parse(value: Value) -> InputValueResult<Self> {
@@ -28,17 +29,19 @@ impl ScalarType for DateTime {
     }
 }
 
-/// A valid e-mail address: the local part is kept as it is written, the domain in lower case.
+/// An address, in requests.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct EmailAddress(pub domain::email::EmailAddress);
 
+/// A valid e-mail address: the local part is kept as it is written, the domain in lower case.
 #[Scalar(name = "EmailAddress")]
 impl ScalarType for EmailAddress {
     fn parse(value: Value) -> InputValueResult<Self> {
         match value {
-            Value::String(text) => {
-                Ok(Self(domain::email::EmailAddress::parse(&text).map_err(|error| InputValueError::custom(error.to_string()))?))
-            }
+            Value::String(text) => Ok(Self(
+                domain::email::EmailAddress::parse(&text)
+                    .map_err(|error| InputValueError::custom(error.to_string()))?,
+            )),
             // The value may be an address in a wrong place: it is not repeated.
             _ => Err(InputValueError::custom("an e-mail address is a text")),
         }

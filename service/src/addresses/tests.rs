@@ -50,11 +50,17 @@ async fn blocked_addresses_are_listed_in_order() {
         let reader = fixture.reader(Role::Marketer);
         let query = |filter: AddressFilter, order, descending| AddressQuery { filter, order, descending };
         let default = AddressFilter::default;
-        assert_eq!(walk(&reader, &query(default(), AddressOrder::BlockedAt, false)).await, [11, 12, 13, 14, 15, 16, 17]);
+        assert_eq!(
+            walk(&reader, &query(default(), AddressOrder::BlockedAt, false)).await,
+            [11, 12, 13, 14, 15, 16, 17]
+        );
         assert_eq!(walk(&reader, &query(default(), AddressOrder::BlockedAt, true)).await, [17, 16, 15, 14, 13, 12, 11]);
         assert_eq!(walk(&reader, &query(default(), AddressOrder::Email, false)).await, [17, 16, 15, 14, 13, 12, 11]);
         let any = AddressFilter { health: Vec::new(), ..default() };
-        assert_eq!(walk(&reader, &query(any, AddressOrder::BlockedAt, false)).await, [1, 18, 11, 12, 13, 14, 15, 16, 17]);
+        assert_eq!(
+            walk(&reader, &query(any, AddressOrder::BlockedAt, false)).await,
+            [1, 18, 11, 12, 13, 14, 15, 16, 17]
+        );
         let hard = AddressFilter { reasons: vec![BlockReason::HardBounce], ..default() };
         assert_eq!(walk(&reader, &query(hard, AddressOrder::BlockedAt, false)).await, [11, 12, 13]);
         let domain = AddressFilter { domains: vec![" Exam_ple.COM ".to_owned()], ..default() };
@@ -72,9 +78,7 @@ async fn an_address_is_found_however_it_is_written_but_not_by_viewers() {
         assert!(reader.address("nobody@example.com").await.expect("an answer").is_none());
 
         let viewer = fixture.reader(Role::Viewer);
-        let forbidden = |error: Option<ServiceError>| {
-            matches!(error, Some(ServiceError::Refused(refusal)) if refusal.code == RefusalCode::Forbidden)
-        };
+        let forbidden = |error: Option<ServiceError>| matches!(error, Some(ServiceError::Refused(refusal)) if refusal.code == RefusalCode::Forbidden);
         assert!(forbidden(viewer.address("erika@example.com").await.err()));
         let by_email = AddressQuery { order: AddressOrder::Email, ..AddressQuery::default() };
         assert!(forbidden(viewer.addresses(&by_email, &PageArgs::default()).await.err()));

@@ -80,7 +80,7 @@ struct Fixture {
 }
 
 impl Fixture {
-    async fn new(test: TestDb, create: Create) -> Self {
+    fn new(test: TestDb, create: Create) -> Self {
         let clock = Arc::new(TestClock::new());
         let applier = Applier::new(test.db.clone(), clock.clone(), Arc::new(Lines(create)), Changes::default());
         let services = Services::new(test.db.clone(), clock, &[1; 32], std::path::Path::new("/nonexistent"));
@@ -167,7 +167,7 @@ fn retold(story: &[String], runner: &mut TestRunner) -> Vec<String> {
 }
 
 async fn applied(test: TestDb, bodies: &[String], appliers: usize) -> (String, u64) {
-    let fixture = Fixture::new(test, Create::Campaigns).await;
+    let fixture = Fixture::new(test, Create::Campaigns);
     fixture.store(bodies).await;
     let running: Vec<_> = (0..appliers)
         .map(|_| {
@@ -188,9 +188,11 @@ async fn applied(test: TestDb, bodies: &[String], appliers: usize) -> (String, u
 fn any_order_repeats_batches_and_appliers_give_the_same_rows() {
     let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build().expect("a runtime");
     let mut runner = TestRunner::new(Config::default());
-    for _ in 0..12 {
+    // A story is a database of each kind for each way to tell it: more of them by NACHFASS_TEST_STORIES.
+    let stories = std::env::var("NACHFASS_TEST_STORIES").ok().and_then(|number| number.parse().ok()).unwrap_or(4);
+    for _ in 0..stories {
         let story = story().new_tree(&mut runner).expect("a tree").current();
-        let told: Vec<_> = (0..3).map(|_| retold(&story, &mut runner)).collect();
+        let told: Vec<_> = (0..2).map(|_| retold(&story, &mut runner)).collect();
         runtime.block_on(async {
             let (want, different) = applied(TestDb::sqlite().await, &[story.join("\n")], 1).await;
             assert_eq!(different, 0, "{story:#?}");
@@ -216,7 +218,7 @@ async fn counts(db: &Db, sql: &str) -> Vec<i64> {
 #[tokio::test(flavor = "multi_thread")]
 async fn one_bad_element_loses_neither_the_others_nor_itself() {
     for test in TestDb::each().await {
-        let fixture = Fixture::new(test, Create::Campaigns).await;
+        let fixture = Fixture::new(test, Create::Campaigns);
         let body = "DELIVERED 1 a c1 - - a@example.com -\nnonsense\nOPENED 2 b c1 - - a@example.com -";
         fixture.store(&[body.into(), "rubbish".into()]).await;
         let applied = fixture.applier.apply_all().await.expect("applied");
@@ -231,7 +233,7 @@ async fn one_bad_element_loses_neither_the_others_nor_itself() {
 #[tokio::test(flavor = "multi_thread")]
 async fn an_event_waits_for_its_recipient() {
     for test in TestDb::each().await {
-        let fixture = Fixture::new(test, Create::Nothing).await;
+        let fixture = Fixture::new(test, Create::Nothing);
         let db = &fixture.test.db;
         fixture.store(&["DELIVERED 1 a c1 r1 m1 a@example.com -".into(), "OPENED 9 b - - m1 - -".into()]).await;
         fixture.applier.apply_all().await.expect("applied");
@@ -254,7 +256,7 @@ async fn an_event_waits_for_its_recipient() {
 #[tokio::test(flavor = "multi_thread")]
 async fn texts_that_a_database_refuses_do_not_hold_up_others() {
     for test in TestDb::each().await {
-        let fixture = Fixture::new(test, Create::Campaigns).await;
+        let fixture = Fixture::new(test, Create::Campaigns);
         let long = "x".repeat(5_000);
         let bodies = [
             "DELIVERED 1 a\0b c1 - - a@example.com -".to_owned(),
@@ -274,7 +276,7 @@ async fn texts_that_a_database_refuses_do_not_hold_up_others() {
 #[tokio::test(flavor = "multi_thread")]
 async fn a_recount_repairs_what_was_injected() {
     for test in TestDb::each().await {
-        let fixture = Fixture::new(test, Create::Campaigns).await;
+        let fixture = Fixture::new(test, Create::Campaigns);
         let body = "DELIVERED 1 a c1 - - a@example.com -\nCLICKED 9 b c1 - - a@example.com https://example.com/";
         fixture.store(&[body.into()]).await;
         fixture.applier.apply_all().await.expect("applied");

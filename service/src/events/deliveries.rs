@@ -86,7 +86,15 @@ pub struct DeliveryQuery {
 }
 
 const COLUMNS: &[&str] = &[
-    "d.source", "d.provider", "d.received_at", "d.body_size", "d.state", "d.events", "d.new_events", "d.failures", "d.error",
+    "d.source",
+    "d.provider",
+    "d.received_at",
+    "d.body_size",
+    "d.state",
+    "d.events",
+    "d.new_events",
+    "d.failures",
+    "d.error",
     "d.applied_at",
 ];
 

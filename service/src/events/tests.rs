@@ -55,9 +55,13 @@ async fn the_events_of_a_recipient_come_in_their_order_with_the_final_verdict() 
         assert_eq!(events.iter().map(|event| event.id).collect::<Vec<_>>(), [3, 6, 9, 1, 4, 7, 2, 5, 8]);
         assert!(events.iter().all(|event| event.machine == Some(event.id > 6)));
         assert_eq!(events[0].diagnostic.as_deref(), Some("erika: full"));
-        assert_eq!(reader.count_recipient_events(RECIPIENT, 5).await.expect("a count"), Count { value: 5, exact: false });
+        assert_eq!(
+            reader.count_recipient_events(RECIPIENT, 5).await.expect("a count"),
+            Count { value: 5, exact: false }
+        );
 
-        let seen = fixture.reader(Role::Viewer).recipient_events(RECIPIENT, &PageArgs::default()).await.expect("a page");
+        let seen =
+            fixture.reader(Role::Viewer).recipient_events(RECIPIENT, &PageArgs::default()).await.expect("a page");
         assert!(seen.rows.iter().all(|event| event.diagnostic.is_none()));
         assert_eq!(seen.rows[0].url.as_deref(), Some("https://example.com/a"));
         fixture.close().await;
@@ -73,7 +77,10 @@ async fn what_matches_nobody_is_listed_and_filtered() {
             page.rows.iter().map(|event| event.id).collect::<Vec<_>>()
         };
         assert_eq!(ids(&EventFilter::default()).await, (101..=109).collect::<Vec<_>>());
-        assert_eq!(ids(&EventFilter { sources: vec!["news".to_owned()], ..EventFilter::default() }).await, [101, 102, 103]);
+        assert_eq!(
+            ids(&EventFilter { sources: vec!["news".to_owned()], ..EventFilter::default() }).await,
+            [101, 102, 103]
+        );
         let window = EventFilter {
             since: Some(Timestamp::from_micros(2)),
             until: Some(Timestamp::from_micros(4)),

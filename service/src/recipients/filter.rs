@@ -241,7 +241,8 @@ fn lower_search(sql: &mut Sql, search: &str) {
     let small = search.to_lowercase();
     let mut patterns = vec![containing(&small)];
     if !small.is_ascii() {
-        let large = |letter: char| if letter.is_ascii() { letter.to_string() } else { letter.to_uppercase().to_string() };
+        let large =
+            |letter: char| if letter.is_ascii() { letter.to_string() } else { letter.to_uppercase().to_string() };
         patterns.push(containing(&small.chars().map(large).collect::<String>()));
         patterns.push(containing(&search.chars().map(|letter| letter.to_ascii_lowercase()).collect::<String>()));
         patterns.dedup();

@@ -42,7 +42,10 @@ fn conditions_on_the_status_alone_name_the_statuses() {
     assert_eq!(RecipientFilter::Any(Vec::new()).statuses(), Some(Vec::new()));
     assert_eq!(status(&[S::Sent, S::Read]).statuses(), Some(vec![S::Sent, S::Read]));
     let neither = RecipientFilter::Not(Box::new(RecipientFilter::Any(vec![status(&[S::Sent]), status(&[S::Read])])));
-    assert_eq!(neither.statuses(), Some(all.into_iter().filter(|status| ![S::Sent, S::Read].contains(status)).collect()));
+    assert_eq!(
+        neither.statuses(),
+        Some(all.into_iter().filter(|status| ![S::Sent, S::Read].contains(status)).collect())
+    );
     let both = RecipientFilter::All(vec![status(&[S::Sent, S::Read]), status(&[S::Read])]);
     assert_eq!(both.statuses(), Some(vec![S::Read]));
     assert_eq!(RecipientFilter::All(vec![status(&[S::Read]), RecipientFilter::Opened(true)]).statuses(), None);

@@ -87,17 +87,50 @@ pub struct RecipientDetails {
 
 /// What a list shows.
 pub(super) const SUMMARY: &[&str] = &[
-    "r.campaign_id", "r.address_id", "r.email", "r.name", "r.company", "r.status", "r.skip_reason", "r.sent_at", "r.opens",
+    "r.campaign_id",
+    "r.address_id",
+    "r.email",
+    "r.name",
+    "r.company",
+    "r.status",
+    "r.skip_reason",
+    "r.sent_at",
+    "r.opens",
     "r.clicks",
 ];
 
 /// Everything.
 pub(super) const ALL: &[&str] = &[
-    "r.campaign_id", "r.address_id", "r.email", "r.name", "r.company", "r.status", "r.skip_reason", "r.sent_at", "r.opens",
-    "r.clicks", "r.owner", "r.crm_id", "r.ref", "r.attributes", "r.attempt", "r.is_simulator", "r.failure_at",
-    "r.failure_class", "r.failure_smtp_code", "r.failure_enhanced_code", "r.failure_diagnostic", "r.delivered_at",
-    "r.first_opened_at", "r.last_opened_at", "r.machine_opens", "r.first_clicked_at", "r.last_clicked_at", "r.machine_clicks",
-    "r.complained_at", "r.unsubscribed_at",
+    "r.campaign_id",
+    "r.address_id",
+    "r.email",
+    "r.name",
+    "r.company",
+    "r.status",
+    "r.skip_reason",
+    "r.sent_at",
+    "r.opens",
+    "r.clicks",
+    "r.owner",
+    "r.crm_id",
+    "r.ref",
+    "r.attributes",
+    "r.attempt",
+    "r.is_simulator",
+    "r.failure_at",
+    "r.failure_class",
+    "r.failure_smtp_code",
+    "r.failure_enhanced_code",
+    "r.failure_diagnostic",
+    "r.delivered_at",
+    "r.first_opened_at",
+    "r.last_opened_at",
+    "r.machine_opens",
+    "r.first_clicked_at",
+    "r.last_clicked_at",
+    "r.machine_clicks",
+    "r.complained_at",
+    "r.unsubscribed_at",
 ];
 
 /// Reads a recipient from [`SUMMARY`], or with `details` from [`ALL`].
@@ -190,7 +223,10 @@ mod tests {
 
     #[test]
     fn a_reason_says_each_code_once() {
-        assert_eq!(reason(Some(550), Some("5.1.1"), Some("550 5.1.1 no such user")).as_deref(), Some("550 5.1.1 no such user"));
+        assert_eq!(
+            reason(Some(550), Some("5.1.1"), Some("550 5.1.1 no such user")).as_deref(),
+            Some("550 5.1.1 no such user")
+        );
         assert_eq!(reason(Some(550), Some("5.1.1"), Some("no such user")).as_deref(), Some("550 5.1.1 no such user"));
         assert_eq!(reason(Some(452), None, None).as_deref(), Some("452"));
         assert_eq!(reason(None, None, Some(" ")), None);

@@ -44,7 +44,8 @@ fn some_of<T: Clone + std::fmt::Debug + 'static>(all: &'static [T]) -> impl Stra
 }
 
 fn any_filter() -> impl Strategy<Value = RecipientFilter> {
-    let texts = |all: &'static [&'static str]| some_of(all).prop_map(|list| list.into_iter().map(str::to_owned).collect());
+    let texts =
+        |all: &'static [&'static str]| some_of(all).prop_map(|list| list.into_iter().map(str::to_owned).collect());
     let leaf = prop_oneof![
         some_of(RecipientStatus::ALL).prop_map(RecipientFilter::Status),
         some_of(SkipReason::ALL).prop_map(RecipientFilter::SkipReason),
@@ -86,8 +87,11 @@ async fn a_filter_finds_what_it_says() {
             let page = reader.recipients(&query, &args, false).await.expect("a page");
             let found: Vec<i64> = page.rows.iter().map(|row| row.key.number).collect();
             let shown = |row: &Row| names_simulators(&filter) || !row.is_simulator;
-            let wanted: Vec<i64> =
-                (1..).zip(&rows).filter(|(_, row)| shown(row) && holds(&filter, row)).map(|(number, _)| number).collect();
+            let wanted: Vec<i64> = (1..)
+                .zip(&rows)
+                .filter(|(_, row)| shown(row) && holds(&filter, row))
+                .map(|(number, _)| number)
+                .collect();
             assert_eq!(found, wanted, "{filter:?}");
             let count = reader.count_recipients(&query, 1_000).await.expect("a count");
             assert_eq!((count.value, count.exact), (i64::try_from(wanted.len()).expect("few"), true), "{filter:?}");

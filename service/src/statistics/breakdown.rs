@@ -157,7 +157,9 @@ impl Reader {
     pub async fn domains(&self, campaign: i64, first: i64) -> Result<Vec<DomainStatistics>> {
         let figures = columns("d").join(", ");
         let mut sql = Sql::new(format!("SELECT d.domain, {figures}, CAST(0 AS BIGINT) FROM domain_statistics d"));
-        sql.push(" WHERE d.campaign_id = ").bind(campaign).push(" AND d.recipients > 0 ORDER BY d.recipients DESC, d.domain");
+        sql.push(" WHERE d.campaign_id = ")
+            .bind(campaign)
+            .push(" AND d.recipients > 0 ORDER BY d.recipients DESC, d.domain");
         sql.push(" LIMIT ").bind(checked_parts(first)?);
         let personal = self.subject.sees_personal_data();
         self.read_all(sql, |row| {
@@ -199,7 +201,9 @@ impl Reader {
     /// # Errors
     /// Those of the database.
     pub async fn bounce_reasons(&self, campaign: i64) -> Result<Vec<BounceReasonCount>> {
-        let mut sql = Sql::new("SELECT bounce_class, smtp_code, enhanced_code, recipients FROM bounce_statistics WHERE campaign_id = ");
+        let mut sql = Sql::new(
+            "SELECT bounce_class, smtp_code, enhanced_code, recipients FROM bounce_statistics WHERE campaign_id = ",
+        );
         sql.bind(campaign).push(" AND recipients > 0 ORDER BY recipients DESC, bounce_class, smtp_code, enhanced_code");
         self.read_all(sql, |row| {
             let mut cells = Cells::from(row, 0);
@@ -219,7 +223,14 @@ impl Reader {
         let mut cells = Cells::from(row, 0);
         let (id, campaign, url) = (cells.take()?, cells.take()?, cells.take::<String>()?);
         let url = if self.subject.sees_personal_data() { url } else { without_query(&url).to_owned() };
-        Ok(TrackedLink { id, campaign, url, clicks: cells.take()?, clickers: cells.take()?, machine_clicks: cells.take()? })
+        Ok(TrackedLink {
+            id,
+            campaign,
+            url,
+            clicks: cells.take()?,
+            clickers: cells.take()?,
+            machine_clicks: cells.take()?,
+        })
     }
 
     /// Runs a statement and reads each of its rows.

@@ -8,7 +8,6 @@ use serde::Serialize;
 
 use super::figures::{CampaignStatistics, decode as decode_statistics};
 use crate::access::Reader;
-use domain::campaign::CampaignState;
 use crate::db::{query_all, query_one};
 use crate::error::{Refusal, RefusalCode, Result};
 use crate::recipients::filter::MAX_SEARCH;
@@ -16,6 +15,7 @@ use crate::recipients::paging::{Count, List, Order, Page, PageArgs, Sort};
 use crate::recipients::row::{coded, time};
 use crate::recipients::sql::{Cells, Sql, containing};
 use crate::subject::Subject;
+use domain::campaign::CampaignState;
 
 /// A campaign.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -75,10 +75,35 @@ pub struct CampaignQuery {
 }
 
 const COLUMNS: &[&str] = &[
-    "c.key", "c.name", "c.subject", "c.from_address", "c.state", "c.sent_at", "c.parent_id", "c.created_at", "s.recipients",
-    "s.ready", "s.sent_only", "s.delivered_only", "s.read", "s.clicked_only", "s.soft_bounced", "s.hard_bounced", "s.blocked",
-    "s.complained_only", "s.unsubscribed_only", "s.canceled", "s.opened", "s.machine_opened", "s.clicked", "s.machine_clicked",
-    "s.complained", "s.unsubscribed", "s.opens", "s.clicks", "COALESCE(s.updated_at, c.created_at)",
+    "c.key",
+    "c.name",
+    "c.subject",
+    "c.from_address",
+    "c.state",
+    "c.sent_at",
+    "c.parent_id",
+    "c.created_at",
+    "s.recipients",
+    "s.ready",
+    "s.sent_only",
+    "s.delivered_only",
+    "s.read",
+    "s.clicked_only",
+    "s.soft_bounced",
+    "s.hard_bounced",
+    "s.blocked",
+    "s.complained_only",
+    "s.unsubscribed_only",
+    "s.canceled",
+    "s.opened",
+    "s.machine_opened",
+    "s.clicked",
+    "s.machine_clicked",
+    "s.complained",
+    "s.unsubscribed",
+    "s.opens",
+    "s.clicks",
+    "COALESCE(s.updated_at, c.created_at)",
 ];
 
 const TABLES: &str = "campaign c LEFT JOIN campaign_statistics s ON s.campaign_id = c.id";

@@ -103,7 +103,10 @@ mod tests {
     #[test]
     fn rates_are_those_of_the_contract() {
         let mut statistics = CampaignStatistics::default();
-        assert_eq!((statistics.open_rate(), statistics.bounce_rate(), statistics.click_to_open_rate()), (None, None, None));
+        assert_eq!(
+            (statistics.open_rate(), statistics.bounce_rate(), statistics.click_to_open_rate()),
+            (None, None, None)
+        );
         for (figure, count) in [
             (Figure::Recipients, 112),
             (Figure::Blocked, 12),

@@ -77,7 +77,10 @@ async fn figures_are_broken_down_by_domain_link_and_reason() {
             enhanced_code: enhanced_code.map(str::to_owned),
             recipients,
         };
-        assert_eq!(reasons, [reason(BounceClass::Unknown, None, None, 7), reason(BounceClass::Hard, Some(550), Some("5.1.1"), 2)]);
+        assert_eq!(
+            reasons,
+            [reason(BounceClass::Unknown, None, None, 7), reason(BounceClass::Hard, Some(550), Some("5.1.1"), 2)]
+        );
         fixture.close().await;
     }
 }

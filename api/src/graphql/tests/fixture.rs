@@ -16,8 +16,18 @@ use crate::graphql::{Schema, build_schema};
 
 /// What is personal, or could be, in what is seeded: no viewer may see any of it.
 pub const PERSONAL: &[&str] = &[
-    "erika", "muster", "kleinfirma", "betreuerin", "crm-4711", "empf-0815", "lieblingsfarbe", "postfach voll", "t=geheim",
-    "absender", "nachricht-77", "quellendatei",
+    "erika",
+    "muster",
+    "kleinfirma",
+    "betreuerin",
+    "crm-4711",
+    "empf-0815",
+    "lieblingsfarbe",
+    "postfach voll",
+    "t=geheim",
+    "absender",
+    "nachricht-77",
+    "quellendatei",
 ];
 
 const SEED: &[&str] = &[
@@ -97,9 +107,11 @@ impl Fixture {
         for number in 1..=recipients {
             run(&recipient(number)).await;
         }
-        run("INSERT INTO click (campaign_id, id, recipient, link_id, occurred_at, verdict) VALUES (1, 1048576, 1, 1, 6, 4)").await;
+        if recipients > 0 {
+            run("INSERT INTO click (campaign_id, id, recipient, link_id, occurred_at, verdict) VALUES (1, 1048576, 1, 1, 6, 4)").await;
+        }
         run("INSERT INTO delivery (id, source, provider, received_at, headers, body, body_size, state) \
-            VALUES (1, 'news', 1, 1, '[]', X'28B52FFD00580900005B5D', 2, 2)")
+            VALUES (1, 'news', 1, 1, '[]', X'28B52FFD20021100007B7D', 2, 2)")
         .await;
         let statements = Arc::new(AtomicUsize::new(0));
         let counter = statements.clone();
@@ -135,7 +147,10 @@ impl Fixture {
         let response = self.ask(role, query, json!({ "campaign": campaign() })).await;
         let error = response.errors.first().unwrap_or_else(|| panic!("{query} is answered {}", response.data));
         let code = error.extensions.as_ref().and_then(|extensions| extensions.get("code").cloned());
-        code.map_or_else(|| error.message.clone(), |code| code.into_json().expect("JSON").as_str().expect("a text").to_owned())
+        code.map_or_else(
+            || error.message.clone(),
+            |code| code.into_json().expect("JSON").as_str().expect("a text").to_owned(),
+        )
     }
 
     /// How many statements were sent since this was last asked.

@@ -44,7 +44,9 @@ fn select(types: &[Value], name: &str, path: &mut Vec<String>) -> String {
 fn documents(types: &[Value]) -> Vec<String> {
     let mut documents = Vec::new();
     for (name, id) in ids() {
-        let title = name[..1].to_uppercase() + &name[1..];
+        let mut letters = name.chars();
+        let first = letters.next().into_iter().flat_map(char::to_uppercase);
+        let title: String = first.chain(letters).collect();
         let selection = select(types, &title, &mut Vec::new());
         documents.push(format!("{{ node(id: \"{}\") {{ __typename ... on {title}{selection} }} }}", id.0));
         if name != "address" {
@@ -100,7 +102,10 @@ async fn a_viewer_sees_no_personal_data_anywhere() {
         for role in [Role::Viewer, Role::Admin] {
             let response = fixture.ask(role, document, json!({})).await;
             let errors: Vec<String> = response.errors.iter().map(|error| error.message.clone()).collect();
-            assert!(!errors.iter().any(|error| error == "internal error" || error.contains("complex")), "{document}: {errors:?}");
+            assert!(
+                !errors.iter().any(|error| error == "internal error" || error.contains("complex")),
+                "{document}: {errors:?}"
+            );
             let answer = serde_json::to_value(&response).expect("JSON");
             match role {
                 Role::Viewer => assert_eq!(found(&answer), Vec::<&str>::new(), "{document}: {answer}"),

@@ -30,9 +30,13 @@ async fn statements_do_not_grow_with_rows() {
     assert_eq!(cost(&recipients("nodes { id } totalCount { value exact }")).await, 2);
     assert_eq!(cost(&recipients("nodes { campaign { name statistics { sent } } }")).await, 2);
     assert_eq!(cost(&recipients("edges { node { address { health } campaign { name } } cursor }")).await, 3);
-    let clicks = "query($campaign: ID!) { campaign(id: $campaign) { clicks { nodes { link { url } recipient { email } } } } }";
+    let clicks =
+        "query($campaign: ID!) { campaign(id: $campaign) { clicks { nodes { link { url } recipient { email } } } } }";
     assert_eq!(cost(clicks).await, 3);
-    assert_eq!(cost("{ campaigns { nodes { name statistics { sent } parent { name } reminders { name } } } }").await, 3);
+    assert_eq!(
+        cost("{ campaigns { nodes { name statistics { sent } parent { name } reminders { name } } } }").await,
+        3
+    );
 }
 
 #[tokio::test]
@@ -41,7 +45,8 @@ async fn the_first_page_of_an_unknown_campaign_looks_for_it() {
     fixture.statements();
     fixture.data(PAGE).await;
     assert_eq!(fixture.statements(), 2);
-    let unknown = fixture.ask(Role::Marketer, PAGE, json!({ "campaign": crate::graphql::node::Key::Campaign(9).id() })).await;
+    let unknown =
+        fixture.ask(Role::Marketer, PAGE, json!({ "campaign": crate::graphql::node::Key::Campaign(9).id() })).await;
     assert_eq!(unknown.data.into_json().expect("JSON"), json!({ "campaign": null }));
 }
 
@@ -84,18 +89,39 @@ async fn figures_and_pages_are_those_of_the_database() {
 }
 
 #[tokio::test]
+async fn rows_that_are_put_together_are_those_that_are_resolved() {
+    let fixture = Fixture::with(3).await;
+    let fields = "id mail: email name company status skipReason sentAt opens clicks";
+    let nodes = async |selection: &str| {
+        let data = fixture
+            .data(&format!("query($campaign: ID!) {{ campaign(id: $campaign) {{ recipients {{ {selection} }} }} }}"))
+            .await;
+        data["campaign"]["recipients"].clone()
+    };
+    let quickly = nodes(&format!("nodes {{ {fields} }}")).await["nodes"].clone();
+    let resolved = nodes(&format!("nodes {{ ... on Recipient {{ {fields} }} }}")).await["nodes"].clone();
+    assert_eq!(quickly, resolved);
+    assert_eq!(quickly.as_array().expect("a list").len(), 3);
+    let edges = nodes(&format!("edges {{ node {{ {fields} }} }}")).await["edges"].clone();
+    let of_edges: Vec<_> = edges.as_array().expect("a list").iter().map(|edge| edge["node"].clone()).collect();
+    assert_eq!(json!(of_edges), quickly);
+}
+
+#[tokio::test]
 async fn what_asks_for_too_much_is_refused() {
     let fixture = Fixture::with(0).await;
-    let deep = format!("{{ campaigns {}{}{} }}", "{ nodes { parent ".repeat(1), "{ parent ".repeat(12), "{ id }".to_owned() + &" }".repeat(14));
+    let deep = format!("{{ campaigns {{ nodes {}{{ id }}{} }} }}", "{ parent ".repeat(13), " }".repeat(13));
     assert!(fixture.error(Role::Admin, &deep).await.contains("deep"));
     let wide = "{ campaigns(first: 500) { nodes { recipients(first: 500) { nodes { id } } } } }";
     assert!(fixture.error(Role::Admin, wide).await.contains("complex"));
     let aliases: String = (0..31).map(|index| format!(" a{index}: __typename")).collect();
     assert_eq!(fixture.error(Role::Admin, &format!("{{{aliases} }}")).await, "TOO_COMPLEX");
     let spread: String = (0..16).map(|index| format!(" a{index}: name")).collect();
-    let hidden = format!("{{ viewer {{ ...F ...G }} }} fragment F on Viewer {{{spread} }} fragment G on Viewer {{{spread} }}");
+    let hidden =
+        format!("{{ viewer {{ ...F ...G }} }} fragment F on Viewer {{{spread} }} fragment G on Viewer {{{spread} }}");
     assert_eq!(fixture.error(Role::Admin, &hidden).await, "TOO_COMPLEX");
-    let directives = "{ viewer { name @skip(if: false) @include(if: true) @skip(if: false) @include(if: true) @skip(if: false) } }";
+    let directives =
+        "{ viewer { name @skip(if: false) @include(if: true) @skip(if: false) @include(if: true) @skip(if: false) } }";
     assert!(fixture.error(Role::Admin, directives).await.contains("directives"));
     for query in ["{ campaigns(first: 501) { nodes { id } } }", "{ campaigns(first: 1, last: 1) { nodes { id } } }"] {
         assert_eq!(fixture.error(Role::Admin, query).await, "INVALID", "{query}");
@@ -112,7 +138,10 @@ async fn the_id_of_something_else_is_refused() {
     assert_eq!(response.errors[0].message, "the id of a Campaign is needed here, and this is the id of a Job");
     assert_eq!(fixture.error(Role::Admin, "{ campaign(id: \"1\") { id } }").await, "INVALID");
     let query = format!("{{ node(id: \"{}\") {{ id __typename ... on Campaign {{ key }} }} }}", campaign());
-    assert_eq!(fixture.data(&query).await["node"], json!({ "id": campaign(), "__typename": "Campaign", "key": "spring" }));
+    assert_eq!(
+        fixture.data(&query).await["node"],
+        json!({ "id": campaign(), "__typename": "Campaign", "key": "spring" })
+    );
 }
 
 #[tokio::test]
@@ -129,7 +158,9 @@ async fn mutations_answer_refusals_as_data() {
     let import = "mutation($campaign: ID!) { importRecipients(input: { campaignId: $campaign }) { job { id } userErrors { code field } } }";
     let refused = fixture.data(import).await;
     assert_eq!(refused["importRecipients"]["userErrors"], json!([{ "code": "INVALID", "field": ["uploadId"] }]));
-    let cancelled = fixture.data("mutation($campaign: ID!) { cancelCampaign(id: $campaign) { userErrors { code } campaign { state } } }").await;
+    let cancelled = fixture
+        .data("mutation($campaign: ID!) { cancelCampaign(id: $campaign) { userErrors { code } campaign { state } } }")
+        .await;
     assert!(cancelled["cancelCampaign"].is_object());
 
     let create = "mutation { createApiToken(input: { name: \"t\", role: VIEWER }) { secret apiToken { id name role } userErrors { code } } }";
@@ -146,7 +177,13 @@ async fn mutations_answer_refusals_as_data() {
 async fn a_fault_tells_nothing_but_an_id() {
     let fixture = Fixture::with(1).await;
     service::db::execute(fixture.services.db().write(), "DROP TABLE click", []).await.expect("dropped");
-    let response = fixture.ask(Role::Admin, "query($campaign: ID!) { campaign(id: $campaign) { clicks { nodes { id } } } }", json!({ "campaign": campaign() })).await;
+    let response = fixture
+        .ask(
+            Role::Admin,
+            "query($campaign: ID!) { campaign(id: $campaign) { clicks { nodes { id } } } }",
+            json!({ "campaign": campaign() }),
+        )
+        .await;
     let error = serde_json::to_value(&response.errors[0]).expect("JSON");
     assert_eq!(error["message"], "internal error");
     assert_eq!(error["extensions"]["code"], "INTERNAL");

@@ -34,7 +34,10 @@ async fn everything_is_described() {
     };
     for kind in types(&Fixture::with(0).await).await {
         let name = kind["name"].as_str().expect("a name");
-        check(name.to_owned(), &kind);
+        // GraphQL's own, which the library leaves without description and out of the schema's text.
+        if name != "ID" {
+            check(name.to_owned(), &kind);
+        }
         for list in ["fields", "inputFields", "enumValues"] {
             for item in items(&kind, list) {
                 check(format!("{name}.{}", item["name"]), item);

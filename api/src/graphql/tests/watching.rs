@@ -16,7 +16,9 @@ async fn figures_come_at_once_and_then_at_most_once_a_second() {
     let fixture = Fixture::with(1).await;
     let request = fixture.request(Role::Viewer, WATCH, json!({ "campaign": campaign() }));
     let mut items = fixture.schema.execute_stream(request, Arc::default());
-    let opens = |response: async_graphql::Response| response.data.into_json().expect("JSON")["campaignStatistics"]["opens"].clone();
+    let opens = |response: async_graphql::Response| {
+        response.data.into_json().expect("JSON")["campaignStatistics"]["opens"].clone()
+    };
     let begin = Instant::now();
     assert_eq!(opens(items.next().await.expect("an item")), 2);
     assert!(tokio::time::timeout(Duration::from_millis(50), items.next()).await.is_err(), "nothing has changed");
@@ -28,7 +30,10 @@ async fn figures_come_at_once_and_then_at_most_once_a_second() {
     }
     assert_eq!(opens(items.next().await.expect("an item")), 5);
     assert!(begin.elapsed() >= Duration::from_secs(1));
-    assert!(tokio::time::timeout(Duration::from_millis(1_200), items.next()).await.is_err(), "all changes were in one item");
+    assert!(
+        tokio::time::timeout(Duration::from_millis(1_200), items.next()).await.is_err(),
+        "all changes were in one item"
+    );
 }
 
 #[tokio::test]

@@ -38,7 +38,9 @@ pub struct Row {
 /// Few different values, so that many rows are equal in what lists are ordered by.
 pub fn any_row() -> impl Strategy<Value = Row> {
     let person = (
-        proptest::sample::select(&["erika@example.com", "max@example.com", "MAX@example.com", "jörg_1%@example.com"][..]),
+        proptest::sample::select(
+            &["erika@example.com", "max@example.com", "MAX@example.com", "jörg_1%@example.com"][..],
+        ),
         proptest::sample::select(&["example.com", "example.org"][..]),
         proptest::option::of(proptest::sample::select(&["Erika Muster", "MÜLLER", "Jörg 100%_"][..])),
         proptest::option::of(proptest::sample::select(&["anna", "bert"][..])),
@@ -55,10 +57,29 @@ pub fn any_row() -> impl Strategy<Value = Row> {
         proptest::option::of((1_i64..4, any::<bool>())),
         proptest::bool::weighted(0.1),
     );
-    (person, fate).prop_map(|((email, domain, name, owner, in_crm), (status, skip, failure, sent_at, opens, clicks, clicked, is_simulator))| {
-        let skip_reason = (status == RecipientStatus::Blocked).then_some(skip);
-        Row { email, domain, name, owner, in_crm, status, skip_reason, failure, sent_at, opens, clicks, clicked, is_simulator }
-    })
+    (person, fate).prop_map(
+        |(
+            (email, domain, name, owner, in_crm),
+            (status, skip, failure, sent_at, opens, clicks, clicked, is_simulator),
+        )| {
+            let skip_reason = (status == RecipientStatus::Blocked).then_some(skip);
+            Row {
+                email,
+                domain,
+                name,
+                owner,
+                in_crm,
+                status,
+                skip_reason,
+                failure,
+                sent_at,
+                opens,
+                clicks,
+                clicked,
+                is_simulator,
+            }
+        },
+    )
 }
 
 /// A database with the campaign, and how many statements were sent to it.

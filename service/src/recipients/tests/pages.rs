@@ -126,13 +126,13 @@ async fn a_cursor_of_another_list_is_refused_and_so_are_wrong_sizes() {
     for fixture in Fixture::each(&some_rows(5)).await {
         let reader = fixture.reader(Role::Marketer);
         let own = query(RecipientOrder::Number, false);
-        let page = reader.recipients(&own, &PageArgs { first: Some(2), ..PageArgs::default() }, false).await.expect("a page");
+        let page =
+            reader.recipients(&own, &PageArgs { first: Some(2), ..PageArgs::default() }, false).await.expect("a page");
         let cursor = page.end_cursor().expect("sealed");
-        let refused = async |query: &RecipientQuery, args: PageArgs| {
-            match reader.recipients(query, &args, false).await {
-                Err(ServiceError::Refused(refusal)) => refusal.code,
-                _ => panic!("{query:?} {args:?} was not refused"),
-            }
+        let refused = async |query: &RecipientQuery, args: PageArgs| match reader.recipients(query, &args, false).await
+        {
+            Err(ServiceError::Refused(refusal)) => refusal.code,
+            _ => panic!("{query:?} {args:?} was not refused"),
         };
         let with = |after: &Option<String>| PageArgs { after: after.clone(), ..PageArgs::default() };
         let others = [

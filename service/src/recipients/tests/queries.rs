@@ -35,7 +35,8 @@ async fn a_search_finds_parts_of_address_and_name_in_any_case() {
             ("\\", vec![]),
             ("", vec![1, 2, 3, 4]),
         ] {
-            let query = RecipientQuery { campaign: CAMPAIGN, search: Some(search.to_owned()), ..RecipientQuery::default() };
+            let query =
+                RecipientQuery { campaign: CAMPAIGN, search: Some(search.to_owned()), ..RecipientQuery::default() };
             let page = reader.recipients(&query, &PageArgs::default(), false).await.expect("a page");
             let found: Vec<i64> = page.rows.iter().map(|row| row.key.number).collect();
             assert_eq!(found, wanted, "{search:?}");
@@ -68,7 +69,10 @@ async fn viewers_see_no_personal_data_and_may_not_ask_for_it() {
         for row in &page.rows {
             let details = row.details.as_deref().expect("details");
             assert_eq!((row.email.as_str(), &row.name, &row.company), (HIDDEN, &None, &None));
-            assert_eq!((&details.owner, &details.crm_id, &details.attributes, &details.bounce_reason), (&None, &None, &None, &None));
+            assert_eq!(
+                (&details.owner, &details.crm_id, &details.attributes, &details.bounce_reason),
+                (&None, &None, &None, &None)
+            );
         }
         let forbidden = [
             RecipientQuery { order: RecipientOrder::Email, ..query.clone() },
@@ -81,7 +85,10 @@ async fn viewers_see_no_personal_data_and_may_not_ask_for_it() {
                 reader.recipients(query, &PageArgs::default(), false).await.err(),
                 reader.count_recipients(query, 10).await.err(),
             ] {
-                assert!(matches!(error, Some(ServiceError::Refused(refusal)) if refusal.code == RefusalCode::Forbidden), "{query:?}");
+                assert!(
+                    matches!(error, Some(ServiceError::Refused(refusal)) if refusal.code == RefusalCode::Forbidden),
+                    "{query:?}"
+                );
             }
         }
         fixture.close().await;
