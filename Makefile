@@ -1,9 +1,9 @@
 # What one does with this repository; `make help` lists it.
 .DEFAULT_GOAL := help
-.PHONY: help run test check bench schema fmt tools
+.PHONY: help run test kill-test check bench schema fmt tools
 
 help: ## this list
-	@sed -n 's/^\([a-z]*\):.*## \(.*\)/make \1\t\2/p' Makefile
+	@sed -n 's/^\([a-z-]*\):.*## \(.*\)/make \1\t\2/p' Makefile
 
 run: ## build it and start everything with sample data: SQLite, queue in memory, API, worker and page
 	cargo build --release
@@ -15,6 +15,10 @@ run: ## build it and start everything with sample data: SQLite, queue in memory,
 
 test: tools ## all tests, with a PostgreSQL and a Redis of their own; ARGS="-p domain bounce" for some of them
 	@scripts/services.sh run cargo nextest run $(or $(ARGS),--workspace)
+
+kill-test: tools ## kill its processes 50 times in a row under load, in every mode; NACHFASS_TEST_KILLS=N for another number
+	@NACHFASS_TEST_KILLS=$${NACHFASS_TEST_KILLS:-50} scripts/services.sh run \
+		cargo nextest run -p nachfass --test it kill_9 --no-capture
 
 check: tools ## formatting, lints, arrows between crates, lengths, licences, schema.graphql
 	cargo fmt --all --check

@@ -46,6 +46,8 @@ Without DATABASE_URL the data is in an SQLite file, without REDIS_URL the queue 
   nachfass demo --seed 7 --fast")]
     Demo(DemoOptions),
     /// Run the API alone, beside workers (needs PostgreSQL and Redis)
+    #[command(after_help = "Example:
+  DATABASE_URL=postgres://nachfass@db/nachfass REDIS_URL=redis://redis nachfass api --listen 0.0.0.0:8080")]
     Api(ServeOptions),
     /// Run a worker alone, beside the API (needs PostgreSQL and Redis)
     #[command(after_help = "Examples:
@@ -65,6 +67,8 @@ Without DATABASE_URL the data is in an SQLite file, without REDIS_URL the queue 
         json: bool,
     },
     /// Print the GraphQL schema
+    #[command(after_help = "Example:
+  nachfass schema > schema.graphql")]
     Schema,
     /// Import the recipients of a campaign from CSV or JSON Lines
     #[command(after_help = "Examples:
@@ -77,6 +81,9 @@ message id. Others are kept. Comma, semicolon or tab; UTF-8 or Windows-1252; gzi
 nothing; lines that make no recipient are listed in a report.")]
     Import(ImportOptions),
     /// Look at what providers post
+    #[command(after_help = "Examples:
+  nachfass ingest parse --provider sendgrid events.json
+  nachfass ingest replay --failed")]
     Ingest {
         /// What to do
         #[command(subcommand)]
@@ -88,24 +95,33 @@ nothing; lines that make no recipient are listed in a report.")]
   nachfass recount --campaign spring-2026 --repair")]
     Recount(RecountOptions),
     /// Manage API tokens
+    #[command(after_help = "Example:
+  nachfass token create --name dashboard --role viewer")]
     Token {
         /// What to do
         #[command(subcommand)]
         command: TokenCommand,
     },
     /// Manage users
+    #[command(after_help = "Example:
+  nachfass user add erika@example.com --role marketer")]
     User {
         /// What to do
         #[command(subcommand)]
         command: UserCommand,
     },
     /// Look at the configuration
+    #[command(after_help = "Examples:
+  nachfass config default > nachfass.toml
+  nachfass config check")]
     Config {
         /// What to do
         #[command(subcommand)]
         command: ConfigCommand,
     },
     /// Ask a running nachfass whether it is ready; exit status 1 where it is not
+    #[command(after_help = "Example:
+  nachfass healthcheck || systemctl restart nachfass")]
     Healthcheck,
     /// Print the completions for a shell
     #[command(after_help = "Example:
@@ -153,6 +169,8 @@ pub struct WorkerOptions {
 #[derive(Clone, Copy, Debug, Subcommand)]
 pub enum MigrateCommand {
     /// Say which migrations are missing; exit status 0 also where some are
+    #[command(after_help = "Example:
+  nachfass migrate status --json")]
     Status,
 }
 
@@ -319,12 +337,17 @@ pub enum UserCommand {
 #[derive(Debug, Subcommand)]
 pub enum ConfigCommand {
     /// Say what is wrong with the configuration, and where; exit status 2 where something is
+    #[command(after_help = "Examples:
+  nachfass config check
+  nachfass config check --config /etc/nachfass.toml --json")]
     Check {
         /// Print JSON, one finding a line
         #[arg(long)]
         json: bool,
     },
     /// Print the defaults, commented
+    #[command(after_help = "Example:
+  nachfass config default > nachfass.toml")]
     Default,
 }
 
