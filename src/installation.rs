@@ -1,5 +1,6 @@
 //! What all commands share: the database, the key and the use cases of one installation.
 
+use std::os::unix::fs::DirBuilderExt;
 use std::sync::Arc;
 
 use anyhow::Context;
@@ -38,7 +39,11 @@ impl Installation {
     /// # Errors
     /// Where the data folder, the key or the database cannot be used.
     pub async fn connect(config: Config) -> anyhow::Result<Self> {
-        std::fs::create_dir_all(&config.data_dir)
+        // Recipients, uploads and the key: for nobody else on the machine.
+        std::fs::DirBuilder::new()
+            .recursive(true)
+            .mode(0o700)
+            .create(&config.data_dir)
             .with_context(|| format!("while making the data folder {}", config.data_dir.display()))?;
         let secret = config.secret_key().context("while reading the secret key")?;
         let options = DbOptions {

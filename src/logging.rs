@@ -26,6 +26,9 @@ pub enum LoggingError {
     Repeated(#[from] TryInitError),
 }
 
+/// Libraries that say at `info` what only their authors want to know.
+const QUIET: &str = "sea_orm_migration=warn,actix_server=warn,apalis_core=warn";
+
 /// Sets up the log of this process. The variable RUST_LOG wins over `filter`, as everywhere in Rust.
 ///
 /// # Errors
@@ -36,6 +39,8 @@ pub fn init(filter: &str, format: LogFormat) -> Result<(), LoggingError> {
         Some(directives) => (EnvFilter::DEFAULT_ENV, directives.as_str()),
         None => ("log", filter),
     };
+    // What is said of a single module wins over this, wherever it stands.
+    let directives = format!("{QUIET},{directives}");
     let filter = EnvFilter::builder().parse(directives).map_err(|source| LoggingError::Filter { origin, source })?;
     let terminal = io::stderr().is_terminal();
     if format == LogFormat::Json || (format == LogFormat::Auto && !terminal) {

@@ -83,20 +83,17 @@ impl Serving {
         let Installation { config, db, services, clock } = self.installation.clone();
         let fetch = Arc::new(HttpsFetch::try_new().context("while preparing to fetch certificates")?);
         let sources = Arc::new(Sources::new(config.sources.clone(), &config.public_url, fetch, clock.clone()));
-        let (changes, wake) = (Changes::default(), Wake::default());
-        let applier = Applier::new(db.clone(), clock.clone(), sources.clone(), changes.clone());
+        let (made, shown, wake) = (Changes::default(), Changes::default(), Wake::default());
+        let applier = Applier::new(db.clone(), clock.clone(), sources.clone(), made.clone());
         // Two transactions at once keep PostgreSQL busy while the other reads; SQLite has one writer.
         let appliers = if db.is_postgres() { 2 } else { 1 };
-        let relay = Relay::new(services.clone(), self.queues.clone(), wake.clone(), appliers);
-        let shutdown = self.shutdown.clone();
-        self.tasks.spawn(async move {
-            relay.run(shutdown).await;
-            Ok(())
-        });
-        if !config.redis_url.is_empty() {
-            let url = config.redis_url.expose().to_owned();
-            self.tell_changes(url, &changes, parts);
-        }
+        let shown = if config.redis_url.is_empty() {
+            made
+        } else {
+            self.tell_changes(config.redis_url.expose(), &made, &shown, parts);
+            shown
+        };
+        let mut relay = Relay::new(services.clone(), self.queues.clone(), wake.clone(), appliers);
         if let Some(queues) = &parts.worker {
             let options = WorkerOptions {
                 queues: queues.clone(),
@@ -104,36 +101,52 @@ impl Serving {
                 appliers,
             };
             let deps = Deps { services, applier };
+            let handler = worker::handler(deps.clone(), wake.clone(), self.shutdown.clone());
+            relay = relay.with_worker(queues.clone(), handler);
             let (queues, wake, shutdown) = (self.queues.clone(), wake.clone(), self.shutdown.clone());
             self.tasks.spawn(async move {
                 worker::run(deps, queues, wake, options, shutdown).await.context("while working on the queues")
             });
         }
+        let shutdown = self.shutdown.clone();
+        self.spawn(async move {
+            relay.run(shutdown).await;
+            Ok(())
+        });
         if parts.api {
-            self.spawn_api(sources, changes, wake)?;
+            self.spawn_api(sources, shown, wake)?;
         }
         Ok(())
     }
 
-    /// One process both changes figures and shows them, or tells others through Redis, or hears from them.
-    fn tell_changes(&mut self, url: String, changes: &Changes, parts: &Parts) {
-        let (changes, shutdown) = (changes.clone(), self.shutdown.clone());
-        match (parts.api, parts.worker.is_some()) {
-            (false, true) => self.tasks.spawn(async move {
-                worker::changes::publish(url, changes, shutdown).await;
+    /// What this process changes is shown here and told to others through Redis; what others change is shown here, too.
+    fn tell_changes(&mut self, url: &str, made: &Changes, shown: &Changes, parts: &Parts) {
+        if parts.worker.is_some() {
+            let (url, made, shutdown) = (url.to_owned(), made.clone(), self.shutdown.clone());
+            self.spawn(async move {
+                worker::changes::publish(url, made, shutdown).await;
                 Ok(())
-            }),
-            (true, false) => self.tasks.spawn(async move {
-                worker::changes::listen(url, changes, shutdown).await;
+            });
+        }
+        if parts.api {
+            let (url, shown, shutdown) = (url.to_owned(), shown.clone(), self.shutdown.clone());
+            self.spawn(async move {
+                worker::changes::listen(url, shown, shutdown).await;
                 Ok(())
-            }),
-            (true, true) | (false, false) => return,
-        };
+            });
+        }
+        // Without Redis, what is changed here must still be seen here.
+        let (made, shown, shutdown) = (made.clone(), shown.clone(), self.shutdown.clone());
+        self.spawn(async move {
+            shutdown.run_until_cancelled(made.forward(&shown)).await;
+            Ok(())
+        });
     }
 
     fn spawn_api(&mut self, sources: Arc<Sources>, changes: Changes, wake: Wake) -> anyhow::Result<()> {
         let Installation { config, db, services, clock } = self.installation.clone();
-        let listener = TcpListener::bind(&config.listen).with_context(|| format!("while listening on {}", config.listen))?;
+        let listener =
+            TcpListener::bind(&config.listen).with_context(|| format!("while listening on {}", config.listen))?;
         listener.set_nonblocking(true).context("while listening")?;
         let (inbox, writer) = Inbox::new(db.clone(), move || wake.now());
         self.tasks.spawn(async move {

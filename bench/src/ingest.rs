@@ -83,8 +83,7 @@ pub async fn singles(stage: &Stage<'_>, report: &mut Report) -> anyhow::Result<(
             expect(&postgres.sql("SELECT count(*) FROM event WHERE recipient IS NOT NULL")?, requests.len())?;
             like_event(postgres)?;
             let each = Length::Each(count / 64);
-            let measured = postgres.pgbench(&insert_one(), 64, each)?;
-            (Some(measured.rate), "pgbench INSERT")
+            (postgres.pgbench(&insert_one(), 64, each)?, "pgbench INSERT")
         }
         Database::Sqlite(sqlite) => {
             expect(&sqlite.sql("SELECT count(*) FROM event WHERE recipient IS NOT NULL")?, requests.len())?;
@@ -92,10 +91,7 @@ pub async fn singles(stage: &Stage<'_>, report: &mut Report) -> anyhow::Result<(
         }
     };
     for (what, figure) in [("until answered", sent.rate()), ("until applied", applied)] {
-        match peer {
-            Some(peer) => report.compare(&label(what), (figure, peer), "events/s", peer_name, None),
-            None => report.figure(&label(what), figure, "events/s", None),
-        }
+        report.compare(&label(what), (figure, peer), "events/s", peer_name, None);
     }
     report.figure(&label("median latency"), sent.median().as_secs_f64() * 1_000.0, "ms", None);
     report.figure(&label("latency of 99 %"), sent.p99().as_secs_f64() * 1_000.0, "ms", None);
@@ -161,7 +157,7 @@ pub fn copy_sqlite(sqlite: &Sqlite, table: &str, rows: usize, stage: &Stage<'_>)
 }
 
 /// One INSERT and commit each.
-fn insert_sqlite(sqlite: &Sqlite, count: u32, stage: &Stage<'_>) -> anyhow::Result<Option<f64>> {
+fn insert_sqlite(sqlite: &Sqlite, count: u32, stage: &Stage<'_>) -> anyhow::Result<f64> {
     let copy = sqlite.empty_copy("event", &stage.installation.folder.join("copy.sqlite"))?;
     let at = mix::now()? * 1_000_000;
     let statements: String = (0..count)
@@ -173,7 +169,7 @@ fn insert_sqlite(sqlite: &Sqlite, count: u32, stage: &Stage<'_>) -> anyhow::Resu
             )
         })
         .collect();
-    Ok(Some(rate(usize::try_from(count)?, copy.timed(&statements, 1)?)))
+    Ok(rate(usize::try_from(count)?, copy.timed(&statements, 1)?))
 }
 
 /// Says where it is and waits for the Return key.

@@ -21,15 +21,15 @@ pub mod ses;
 pub mod signature;
 pub mod sns;
 pub mod sparkpost;
-pub mod unisender;
 #[cfg(test)]
 mod tests;
+pub mod unisender;
 
 use domain::reading::{ReadError, Reading};
 use domain::{Provider, Timestamp};
 
 pub use event::EventBuilder;
-pub use request::{Request, Rejection};
+pub use request::{Rejection, Request};
 
 /// What kind of request this is, where it is not a batch of events.
 #[derive(Clone, Debug, PartialEq, Eq)]

@@ -113,6 +113,9 @@ impl Sources {
                 other => Denied::Signature(other),
             })?;
             self.replays.check(name, adapter.replay_key(&request), body, now)?;
+        } else if settings.basic_auth.is_empty() && !settings.insecure {
+            // Neither signed nor with credentials: a topic alone is a name that anybody can write.
+            return Err(Rejection::Missing("nothing shows where the request comes from").into());
         }
         if !settings.topics.is_empty() && sns::topic(&request).is_none_or(|topic| !settings.topics.contains(&topic)) {
             return Err(Rejection::Missing("the topic is none of those that may post").into());
@@ -123,15 +126,19 @@ impl Sources {
             Err(error) => return Err(Denied::Unreadable(error.to_string())),
         }
         let unreadable = adapter.read(&request).err().map(|error| error.to_string());
-        let kept = |(name, _): &&(String, String)| {
-            name == "content-type" || adapter.kept_headers().contains(&name.as_str())
-        };
+        let kept =
+            |(name, _): &&(String, String)| name == "content-type" || adapter.kept_headers().contains(&name.as_str());
         let headers = headers.iter().filter(kept).cloned().collect();
         Ok(Received::Events { provider: settings.provider, headers, unreadable })
     }
 
     /// The certificate that the request's signature is to be checked with, where the scheme has one and no key is pinned.
-    async fn certificate(&self, source: &Source, request: &Request<'_>, now: Timestamp) -> Result<Option<Arc<Vec<u8>>>, Denied> {
+    async fn certificate(
+        &self,
+        source: &Source,
+        request: &Request<'_>,
+        now: Timestamp,
+    ) -> Result<Option<Arc<Vec<u8>>>, Denied> {
         let settings = &source.settings;
         // Checked by credentials alone: asked for by `insecure`, or unavoidable with raw delivery.
         if !settings.secrets.is_empty() || settings.insecure || sns::is_raw(request) {
@@ -154,7 +161,11 @@ impl Sources {
             Handshake::Ping => {}
             // A signature by Amazon proves nothing: anybody can point a topic of their own at us.
             Handshake::ConfirmSubscription { topic, .. } if !settings.topics.contains(&topic) => {
-                tracing::warn!(source = settings.name, topic, "a subscription to a topic that is not allowed was not confirmed");
+                tracing::warn!(
+                    source = settings.name,
+                    topic,
+                    "a subscription to a topic that is not allowed was not confirmed"
+                );
                 return Err(Rejection::Missing("the topic is none of those that may be confirmed").into());
             }
             Handshake::ConfirmSubscription { topic, url } => {

@@ -1,8 +1,8 @@
 //! Judging the clicks of one recipient together: security scanners follow many links of a message at once.
 
+use crate::Timestamp;
 use crate::facts::ClickSummary;
 use crate::machine::{MachineReason, Verdict};
-use crate::Timestamp;
 
 /// One click, as far as judging it goes.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

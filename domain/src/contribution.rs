@@ -218,7 +218,10 @@ mod tests {
         let figures = contribution(&facts, false).figures;
         let by_status: i64 = RecipientStatus::ALL.iter().map(|status| figures.get(Figure::of_status(*status))).sum();
         assert_eq!(by_status, 1);
-        assert_eq!((figures.get(Figure::Recipients), figures.get(Figure::Opened), figures.get(Figure::Opens)), (1, 1, 2));
+        assert_eq!(
+            (figures.get(Figure::Recipients), figures.get(Figure::Opened), figures.get(Figure::Opens)),
+            (1, 1, 2)
+        );
     }
 
     #[test]

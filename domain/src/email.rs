@@ -106,9 +106,7 @@ const SIMULATORS: &[&str] = &[
 #[must_use]
 pub fn is_simulator(key: &str) -> bool {
     let domain = domain_of_key(key);
-    SIMULATORS.iter().any(|known| {
-        domain.strip_suffix(known).is_some_and(|rest| rest.is_empty() || rest.ends_with('.'))
-    })
+    SIMULATORS.iter().any(|known| domain.strip_suffix(known).is_some_and(|rest| rest.is_empty() || rest.ends_with('.')))
 }
 
 #[cfg(test)]

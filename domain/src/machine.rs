@@ -45,14 +45,43 @@ impl Verdict {
 }
 
 /// User agents of image proxies and mail prefetchers: a part of the text, in lower case.
-const PROXIES: &[&str] = &["googleimageproxy", "yahoomailproxy", "ggpht.com", "outlook-ios-proxy", "duckduckgo privacy"];
+const PROXIES: &[&str] =
+    &["googleimageproxy", "yahoomailproxy", "ggpht.com", "outlook-ios-proxy", "duckduckgo privacy"];
 
 /// User agents of scanners and HTTP libraries: a part of the text, in lower case.
 const SCANNERS: &[&str] = &[
-    "barracuda", "proofpoint", "mimecast", "safelinks", "symantec", "messagelabs", "fireeye", "trendmicro", "bitdefender",
-    "googlebot", "bingbot", "bingpreview", "slackbot", "facebookexternalhit", "linkedinbot", "twitterbot", "whatsapp/",
-    "telegrambot", "headlesschrome", "phantomjs", "python-requests", "python-urllib", "go-http-client", "java/", "okhttp",
-    "curl/", "wget/", "libwww-perl", "apache-httpclient", "scrapy", "ahrefsbot", "semrushbot",
+    "barracuda",
+    "proofpoint",
+    "mimecast",
+    "safelinks",
+    "symantec",
+    "messagelabs",
+    "fireeye",
+    "trendmicro",
+    "bitdefender",
+    "googlebot",
+    "bingbot",
+    "bingpreview",
+    "slackbot",
+    "facebookexternalhit",
+    "linkedinbot",
+    "twitterbot",
+    "whatsapp/",
+    "telegrambot",
+    "headlesschrome",
+    "phantomjs",
+    "python-requests",
+    "python-urllib",
+    "go-http-client",
+    "java/",
+    "okhttp",
+    "curl/",
+    "wget/",
+    "libwww-perl",
+    "apache-httpclient",
+    "scrapy",
+    "ahrefsbot",
+    "semrushbot",
 ];
 
 /// What the user agent alone tells of an open or a click: `None` where it could be a person's.
@@ -92,7 +121,9 @@ mod tests {
         assert!(machine("Mozilla/5.0"));
         assert!(machine("Mozilla/5.0 (Windows NT 5.1; rv:11.0) Gecko Firefox/11.0 (via ggpht.com GoogleImageProxy)"));
         assert!(machine("python-requests/2.31"));
-        assert!(!machine("Mozilla/5.0 (X11; Linux x86_64) AppleWebKit/537.36 (KHTML, like Gecko) Chrome/120.0 Safari/537.36"));
+        assert!(!machine(
+            "Mozilla/5.0 (X11; Linux x86_64) AppleWebKit/537.36 (KHTML, like Gecko) Chrome/120.0 Safari/537.36"
+        ));
         assert!(!machine(""));
     }
 

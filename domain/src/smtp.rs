@@ -82,7 +82,9 @@ impl Reply {
         };
         let mut reply = Self::default();
         let mut previous_code = None;
-        let words = body.split(|c: char| c.is_whitespace() || matches!(c, '-' | '(' | ')' | '[' | ']' | ',' | ':' | ';' | '#' | '"'));
+        let words = body.split(|c: char| {
+            c.is_whitespace() || matches!(c, '-' | '(' | ')' | '[' | ']' | ',' | ':' | ';' | '#' | '"')
+        });
         for (position, word) in words.filter(|word| !word.is_empty()).enumerate() {
             let code = word.parse::<u16>().ok().filter(|code| word.len() == 3 && (200..600).contains(code));
             if position == 0 {

@@ -28,7 +28,7 @@ use sea_orm::DatabaseTransaction;
 
 use crate::changes::Changes;
 use crate::db::Db;
-use crate::error::{Result, ServiceError};
+use crate::error::{Causes, Result, ServiceError};
 use crate::rollup::RollUp;
 use claim::Claim;
 use partitions::Partitions;
@@ -109,13 +109,13 @@ impl Applier {
                 }
                 Err(Failed { error, .. }) if error.is_transient() => return Err(error),
                 Err(Failed { error, claimed: Some(delivery) }) if limit == 1 => {
-                    tracing::error!(delivery, error = ?error, "a delivery cannot be applied and is set aside");
+                    tracing::error!(delivery, error = %Causes(&error), "a delivery cannot be applied and is set aside");
                     claim::set_aside(&self.db, delivery, &error, self.clock.now()).await?;
                     return Ok(Applied { deliveries: 1, ..Applied::default() });
                 }
                 // One of several is to blame: find it by taking them one by one.
                 Err(Failed { error, claimed: Some(_) }) => {
-                    tracing::warn!(error = ?error, "deliveries could not be applied together and are applied one by one");
+                    tracing::warn!(error = %Causes(&error), "deliveries could not be applied together and are applied one by one");
                     limit = 1;
                 }
                 Err(Failed { error, claimed: None }) => return Err(error),
@@ -136,9 +136,15 @@ impl Applier {
         Ok(applied)
     }
 
-    async fn write(&self, transaction: &DatabaseTransaction, mut claim: Claim, now: Timestamp) -> Result<(Applied, Vec<i64>)> {
+    async fn write(
+        &self,
+        transaction: &DatabaseTransaction,
+        mut claim: Claim,
+        now: Timestamp,
+    ) -> Result<(Applied, Vec<i64>)> {
         let mut pending = claim.take_events();
-        let mut applied = Applied { deliveries: claim.len(), events: pending.len().try_into().unwrap_or(u64::MAX), new: 0 };
+        let mut applied =
+            Applied { deliveries: claim.len(), events: pending.len().try_into().unwrap_or(u64::MAX), new: 0 };
         let mut rollup = RollUp::default();
         let new = if pending.is_empty() {
             Vec::new()
@@ -159,7 +165,12 @@ impl Applier {
 }
 
 /// Folds new events, and those older ones that can be matched now that their message ids are known; says how many it were.
-async fn settle(transaction: &DatabaseTransaction, new: Vec<Pending>, rollup: &mut RollUp, now: Timestamp) -> Result<usize> {
+async fn settle(
+    transaction: &DatabaseTransaction,
+    new: Vec<Pending>,
+    rollup: &mut RollUp,
+    now: Timestamp,
+) -> Result<usize> {
     let mut events: Vec<Pending> = new.into_iter().filter(|event| event.matched.is_some()).collect();
     let learned = events::learn_message_ids(transaction, &events).await?;
     if !learned.is_empty() {

@@ -217,9 +217,11 @@ mod tests {
 
     #[tokio::test]
     async fn every_value_comes_back_as_it_went() {
-        let texts = ["", "plain", "NULL", "null", "{}", "a,b", "\"quoted\"", "back\\slash", "line\nbreak", "ä€𝄞", " x "];
+        let texts =
+            ["", "plain", "NULL", "null", "{}", "a,b", "\"quoted\"", "back\\slash", "line\nbreak", "ä€𝄞", " x "];
         for test in TestDb::each().await {
-            let mut batch = Batch::new(&[("n", Column::Big), ("t", Column::Text), ("f", Column::Bool), ("s", Column::Small)]);
+            let mut batch =
+                Batch::new(&[("n", Column::Big), ("t", Column::Text), ("f", Column::Bool), ("s", Column::Small)]);
             for (number, text) in (0_i64..).zip(texts) {
                 batch.push([number.into(), text.into(), (number % 2 == 0).into(), Value::SmallInt(None)]);
             }

@@ -20,6 +20,19 @@ impl Changes {
         self.0.send(campaign).ok();
     }
 
+    /// Tells `others` whatever is told here; never ends.
+    pub async fn forward(&self, others: &Self) {
+        let mut changed = self.subscribe();
+        loop {
+            match changed.recv().await {
+                Ok(campaign) => others.publish(campaign),
+                // Some were missed; each campaign that goes on changing is told again.
+                Err(broadcast::error::RecvError::Lagged(_)) => {}
+                Err(broadcast::error::RecvError::Closed) => return,
+            }
+        }
+    }
+
     /// From now on, the campaigns that change.
     #[must_use]
     pub fn subscribe(&self) -> broadcast::Receiver<i64> {

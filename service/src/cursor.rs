@@ -46,7 +46,12 @@ impl CursorKey {
     /// # Errors
     /// A refusal where it is no cursor of ours, or of another list.
     pub fn open<T: DeserializeOwned>(&self, scope: &str, cursor: &str) -> Result<T, Refusal> {
-        let refuse = || Refusal::new(RefusalCode::Invalid, "this is no cursor of this list (of another list, order or filter, or damaged)");
+        let refuse = || {
+            Refusal::new(
+                RefusalCode::Invalid,
+                "this is no cursor of this list (of another list, order or filter, or damaged)",
+            )
+        };
         let sealed = URL_SAFE_NO_PAD.decode(cursor).map_err(|_| refuse())?;
         let payload = Payload { msg: &sealed, aad: scope.as_bytes() };
         let text = self.0.decrypt(&Nonce::default(), payload).map_err(|_| refuse())?;
@@ -62,7 +67,10 @@ mod tests {
     fn a_cursor_opens_only_where_it_was_made() {
         let key = CursorKey::derive(&[7; 32]);
         let cursor = key.seal("recipients:1", &("erika@example.com", 42)).expect("sealed");
-        assert_eq!(key.open::<(String, i32)>("recipients:1", &cursor).expect("opened"), ("erika@example.com".to_owned(), 42));
+        assert_eq!(
+            key.open::<(String, i32)>("recipients:1", &cursor).expect("opened"),
+            ("erika@example.com".to_owned(), 42)
+        );
         assert!(key.open::<(String, i32)>("recipients:2", &cursor).is_err());
         assert!(CursorKey::derive(&[8; 32]).open::<(String, i32)>("recipients:1", &cursor).is_err());
         for broken in ["", "AAAA", "=", "erika"] {

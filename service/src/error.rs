@@ -77,19 +77,42 @@ impl ServiceError {
 fn is_transient(error: &DbErr) -> bool {
     match error {
         DbErr::ConnectionAcquire(_) | DbErr::Conn(_) => true,
-        DbErr::Exec(RuntimeErr::SqlxError(error)) | DbErr::Query(RuntimeErr::SqlxError(error)) => match error.as_ref() {
-            sqlx::Error::Io(_) | sqlx::Error::PoolTimedOut | sqlx::Error::PoolClosed | sqlx::Error::WorkerCrashed => true,
-            sqlx::Error::Database(error) => {
-                // PostgreSQL: serialization failure, deadlock, shutting down, connection failure; SQLite: busy, locked.
-                error.code().is_some_and(|code| {
-                    ["40001", "40P01", "57P01", "57P02", "57P03", "5", "6", "517"].contains(&code.as_ref())
-                        || code.starts_with("08")
-                        || code.starts_with("53")
-                })
+        DbErr::Exec(RuntimeErr::SqlxError(error)) | DbErr::Query(RuntimeErr::SqlxError(error)) => {
+            match error.as_ref() {
+                sqlx::Error::Io(_)
+                | sqlx::Error::PoolTimedOut
+                | sqlx::Error::PoolClosed
+                | sqlx::Error::WorkerCrashed => true,
+                sqlx::Error::Database(error) => {
+                    // PostgreSQL: serialization failure, deadlock, shutting down, connection failure; SQLite: busy, locked.
+                    error.code().is_some_and(|code| {
+                        ["40001", "40P01", "57P01", "57P02", "57P03", "5", "6", "517"].contains(&code.as_ref())
+                            || code.starts_with("08")
+                            || code.starts_with("53")
+                    })
+                }
+                _ => false,
             }
-            _ => false,
-        },
+        }
         _ => false,
+    }
+}
+
+/// An error with its causes, for the log. Not its `Debug` form: PostgreSQL's holds the values that broke a constraint.
+pub struct Causes<'a>(pub &'a dyn std::error::Error);
+
+impl std::fmt::Display for Causes<'_> {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        write!(f, "{}", self.0)?;
+        let mut last = self.0.to_string();
+        for cause in std::iter::successors(self.0.source(), |cause| cause.source()) {
+            let text = cause.to_string();
+            if text != last {
+                write!(f, ": {text}")?;
+            }
+            last = text;
+        }
+        Ok(())
     }
 }
 

@@ -1,9 +1,9 @@
 //! The facts of a recipient as columns of its row, and back.
 
+use domain::Timestamp;
 use domain::event::BounceClass;
 use domain::facts::{Facts, Failure, Gravity};
 use domain::status::{SkipReason, status};
-use domain::Timestamp;
 use sea_orm::{DbErr, QueryResult, Value};
 
 use crate::batch::Column;

@@ -9,8 +9,9 @@ use domain::{Provider, Timestamp};
 use sea_orm::ConnectionTrait;
 use tokio::sync::{mpsc, oneshot};
 
-use crate::db::{Db, execute, query_one};
-use crate::error::{Result, ServiceError};
+use crate::batch::{Batch, Column};
+use crate::db::{Db, execute, query_all, query_one};
+use crate::error::{Causes, Result, ServiceError};
 
 /// How far a delivery has come.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -111,14 +112,18 @@ async fn write_all(db: Db, mut queue: mpsc::Receiver<Waiting>, stored: impl Fn()
         // Whoever arrived during the last commit is there already; a moment more gathers those who are just arriving.
         let deadline = tokio::time::Instant::now() + Duration::from_millis(2);
         while batch.len() < MAX_BATCH && bytes < MAX_BYTES {
-            let next = if batch.len() == 1 && queue.is_empty() { queue.try_recv().ok() } else { receive(&mut queue, deadline).await };
+            let next = if batch.len() == 1 && queue.is_empty() {
+                queue.try_recv().ok()
+            } else {
+                receive(&mut queue, deadline).await
+            };
             let Some(next) = next else { break };
             bytes += next.0.body.len();
             batch.push(next);
         }
         let (deliveries, answers): (Vec<_>, Vec<_>) = batch.into_iter().unzip();
         let result = write(&db, deliveries).await.map_err(|error| {
-            tracing::error!(error = ?error, "deliveries could not be stored; the providers are asked to come again");
+            tracing::error!(error = %Causes(&error), "deliveries could not be stored; the providers are asked to come again");
             Lost
         });
         if result.is_ok() {
@@ -137,7 +142,8 @@ async fn receive(queue: &mut mpsc::Receiver<Waiting>, deadline: tokio::time::Ins
 
 async fn write(db: &Db, deliveries: Vec<NewDelivery>) -> Result<()> {
     let compressed = tokio::task::spawn_blocking(move || deliveries.into_iter().map(row).collect::<Result<Vec<_>>>());
-    let rows = compressed.await.map_err(|error| ServiceError::Inconsistent(format!("compressing failed: {error}")))??;
+    let rows =
+        compressed.await.map_err(|error| ServiceError::Inconsistent(format!("compressing failed: {error}")))??;
     if let [single] = rows.as_slice() {
         insert(db.write(), std::slice::from_ref(single)).await?;
         return Ok(());
@@ -234,15 +240,64 @@ pub struct ReplayFilter {
     pub failed: bool,
 }
 
-/// Puts stored deliveries back into the inbox; says how many. What of them is known already changes nothing.
-///
-/// # Errors
-/// Those of the database.
-pub async fn replay(db: &Db, filter: &ReplayFilter) -> Result<u64> {
-    let state = if filter.failed { "state >= 3" } else { "state >= 2" };
-    let sql = format!(
-        "UPDATE delivery SET state = 1, error = NULL, failures = 0 WHERE {state} AND ($1 IS NULL OR source = $1) AND received_at >= $2"
-    );
-    let since = filter.since.map_or(i64::MIN, Timestamp::micros);
-    Ok(execute(db.write(), &sql, [filter.source.clone().into(), since.into()]).await?.rows_affected())
+/// What came of deliveries that were applied again.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, serde::Serialize)]
+pub struct Replayed {
+    /// How many deliveries they were.
+    pub deliveries: u64,
+    /// How many events are in them.
+    pub events: i64,
+    /// How many of these were not known before.
+    pub new: i64,
+}
+
+/// Deliveries that were put back into the inbox.
+pub struct Replay {
+    ids: Vec<i64>,
+    new_before: i64,
+}
+
+impl Replay {
+    /// Puts stored deliveries back into the inbox. What of them is known already will change nothing.
+    ///
+    /// # Errors
+    /// Those of the database.
+    pub async fn start(db: &Db, filter: &ReplayFilter) -> Result<Self> {
+        let state = if filter.failed { "state >= 3" } else { "state >= 2" };
+        let source = if filter.source.is_some() { "AND source = $2" } else { "" };
+        let sql = format!(
+            "UPDATE delivery SET state = 1, error = NULL, failures = 0 WHERE {state} AND received_at >= $1 {source} \
+             RETURNING id, new_events"
+        );
+        let since = filter.since.map_or(i64::MIN, Timestamp::micros);
+        let values = std::iter::once(since.into()).chain(filter.source.clone().map(Into::into));
+        let mut replay = Self { ids: Vec::new(), new_before: 0 };
+        for row in query_all(db.write(), &sql, values).await? {
+            replay.ids.push(row.try_get_by_index(0)?);
+            replay.new_before += i64::from(row.try_get_by_index::<i32>(1)?);
+        }
+        Ok(replay)
+    }
+
+    /// What came of it; `None` while some of them wait.
+    ///
+    /// # Errors
+    /// Those of the database.
+    pub async fn result(&self, db: &Db) -> Result<Option<Replayed>> {
+        let mut found = Replayed { new: -self.new_before, ..Replayed::default() };
+        for ids in self.ids.chunks(10_000) {
+            let mut batch = Batch::new(&[("id", Column::Big)]);
+            ids.iter().for_each(|id| batch.push([(*id).into()]));
+            let sql = "SELECT delivery.state, delivery.events, delivery.new_events FROM {rows} JOIN delivery ON delivery.id = rows.id";
+            for row in batch.query(db.read(), sql, []).await? {
+                if DeliveryState::from_code(row.try_get_by_index(0)?) == Some(DeliveryState::Stored) {
+                    return Ok(None);
+                }
+                found.deliveries += 1;
+                found.events += i64::from(row.try_get_by_index::<i32>(1)?);
+                found.new += i64::from(row.try_get_by_index::<i32>(2)?);
+            }
+        }
+        Ok(Some(found))
+    }
 }

@@ -23,9 +23,9 @@ pub mod recount;
 pub mod rollup;
 pub mod statistics;
 pub mod subject;
-pub mod uploads;
 #[cfg(test)]
 mod testing;
+pub mod uploads;
 
 pub use access::{Access, Admin, Marketer, Reader, Services};
 pub use db::{Db, DbOptions};

@@ -63,7 +63,8 @@ async fn recount_campaign(services: &Services, campaign: i64, repair: bool) -> R
     let mut different_tables = BTreeSet::new();
     for table in TABLES {
         let stored = table.stored(&transaction, campaign).await?;
-        let counted = if table.name == LINKS { &links } else { counted.get(table.name).unwrap_or(const { &BTreeMap::new() }) };
+        let counted =
+            if table.name == LINKS { &links } else { counted.get(table.name).unwrap_or(const { &BTreeMap::new() }) };
         let zero = vec![0; table.counts];
         let keys: BTreeSet<&String> = stored.keys().chain(counted.keys()).collect();
         for key in keys {

@@ -20,7 +20,9 @@ pub async fn token(config: &Config, command: TokenCommand) -> anyhow::Result<()>
     let secret = secret.expose();
     if json {
         let expires = token.expires_at.map(|at| at.to_string());
-        return Ok(output::line(json!({ "id": token.id.to_string(), "token": secret, "role": role.name(), "expiresAt": expires }))?);
+        return Ok(output::line(
+            json!({ "id": token.id.to_string(), "token": secret, "role": role.name(), "expiresAt": expires }),
+        )?);
     }
     Ok(output::line(secret)?)
 }

@@ -353,7 +353,9 @@ pub enum ConfigCommand {
 
 fn queue(name: &str) -> Result<Queue, String> {
     let found = Queue::ALL.iter().copied().find(|queue| queue.name() == name);
-    found.ok_or_else(|| format!("there are {}", Queue::ALL.iter().map(|queue| queue.name()).collect::<Vec<_>>().join(", ")))
+    found.ok_or_else(|| {
+        format!("there are {}", Queue::ALL.iter().map(|queue| queue.name()).collect::<Vec<_>>().join(", "))
+    })
 }
 
 fn role(name: &str) -> Result<Role, String> {

@@ -46,7 +46,12 @@ pub fn refuse_errors(config: &Config) -> anyhow::Result<()> {
     let (errors, warnings): (Vec<_>, Vec<_>) =
         config.check().into_iter().partition(|finding| finding.severity == Severity::Error);
     for warning in warnings {
-        tracing::warn!(key = warning.key, problem = warning.problem, advice = warning.advice, "the configuration is odd");
+        tracing::warn!(
+            key = warning.key,
+            problem = warning.problem,
+            advice = warning.advice,
+            "the configuration is odd"
+        );
     }
     if errors.is_empty() {
         return Ok(());

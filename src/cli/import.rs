@@ -74,7 +74,11 @@ fn show(bar: &ProgressBar, progress: Progress) {
 }
 
 /// Writes the lines that made no recipient into a file; `None` where there are none.
-async fn report(marketer: &Marketer, result: &ImportResult, wanted: Option<PathBuf>) -> anyhow::Result<Option<PathBuf>> {
+async fn report(
+    marketer: &Marketer,
+    result: &ImportResult,
+    wanted: Option<PathBuf>,
+) -> anyhow::Result<Option<PathBuf>> {
     const PAGE: u32 = 1_000;
     if result.counts.rejected == 0 {
         return Ok(None);

@@ -10,10 +10,9 @@ use connectors::http::HttpsFetch;
 use connectors::providers::{Request, webhook};
 use connectors::sources::{Sources, basic_auth_fits, default_campaign_keys, default_recipient_keys};
 use domain::{Clock, SystemClock};
-use serde_json::json;
 use service::apply::Applier;
 use service::changes::Changes;
-use service::ingest::{ReplayFilter, replay};
+use service::ingest::{Replay, ReplayFilter, Replayed};
 
 use super::args::{IngestCommand, ParseOptions, ReplayOptions};
 use super::output;
@@ -112,14 +111,22 @@ async fn apply_again(config: &Config, options: ReplayOptions) -> anyhow::Result<
     let installation = Installation::open(config.clone()).await?;
     let Installation { db, clock, .. } = &installation;
     let filter = ReplayFilter { source: options.source, since: options.since, failed: options.failed };
-    let deliveries = replay(db, &filter).await?;
-    // A running worker may take them first; whoever does, they are applied when this returns.
-    let sources = Sources::new(config.sources.clone(), &config.public_url, Arc::new(HttpsFetch::try_new()?), clock.clone());
+    let replay = Replay::start(db, &filter).await?;
+    let sources =
+        Sources::new(config.sources.clone(), &config.public_url, Arc::new(HttpsFetch::try_new()?), clock.clone());
     let applier = Applier::new(db.clone(), clock.clone(), Arc::new(sources), Changes::default());
-    let applied = applier.apply_all().await?;
+    let replayed = loop {
+        applier.apply_all().await?;
+        // A running worker may have taken some of them: then they are waited for.
+        match replay.result(db).await? {
+            Some(replayed) => break replayed,
+            None => tokio::time::sleep(std::time::Duration::from_millis(100)).await,
+        }
+    };
     if options.json {
-        return Ok(output::line(json!({ "deliveries": deliveries, "events": applied.events, "new": applied.new }))?);
+        return Ok(output::line(serde_json::to_string(&replayed)?)?);
     }
-    output::note(format_args!("{deliveries} deliveries applied again: {} events, {} of them new", applied.events, applied.new));
+    let Replayed { deliveries, events, new } = replayed;
+    output::note(format_args!("{deliveries} deliveries applied again: {events} events, {new} of them new"));
     Ok(())
 }

@@ -40,7 +40,9 @@ pub async fn migrate(config: &Config, command: Option<MigrateCommand>, as_json: 
     }
     match (command, names.is_empty()) {
         (_, true) => output::note("the database is up to date"),
-        (Some(MigrateCommand::Status), false) => names.iter().try_for_each(|name| output::line(format_args!("missing: {name}")))?,
+        (Some(MigrateCommand::Status), false) => {
+            names.iter().try_for_each(|name| output::line(format_args!("missing: {name}")))?
+        }
         (None, false) => names.iter().try_for_each(|name| output::line(format_args!("applied: {name}")))?,
     }
     Ok(())
@@ -61,7 +63,8 @@ async fn ask(config: &Config) -> anyhow::Result<String> {
     rustls::crypto::ring::default_provider().install_default().ok();
     // Whoever listens on all addresses is reached on this one.
     let address = config.listen.replace("0.0.0.0", "127.0.0.1").replace("[::]", "[::1]");
-    let client = reqwest::Client::builder().timeout(Duration::from_secs(5)).build().context("while preparing to ask")?;
+    let client =
+        reqwest::Client::builder().timeout(Duration::from_secs(5)).build().context("while preparing to ask")?;
     let response = client.get(format!("http://{address}/readyz")).send().await;
     let response = response.with_context(|| format!("nothing answers at {address}"))?;
     let status = response.status();

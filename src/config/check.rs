@@ -219,9 +219,10 @@ fn check_source(source: &SourceSettings, key: &impl Fn(&str) -> String, findings
 /// Whether the source can tell its provider from anybody else.
 fn check_proof(source: &SourceSettings, key: &impl Fn(&str) -> String, findings: &mut Findings<'_>) {
     let name = &source.name;
-    let ses = source.provider == Provider::Ses;
+    // Both sign with a certificate of their own, which is fetched where no key is pinned.
+    let ses = matches!(source.provider, Provider::Ses | Provider::Scaleway);
     // Amazon's own signature proves only that the message comes from some SNS topic, and anybody can have one.
-    let proof = if ses { !source.topics.is_empty() } else { !source.secrets.is_empty() };
+    let proof = !source.secrets.is_empty() || (ses && !source.topics.is_empty());
     if source.insecure {
         let problem = format!("{name:?} accepts events from anybody who knows its URL");
         findings.warning(key("insecure"), problem, "for trying out only: remove it and configure a key or password");
@@ -235,12 +236,12 @@ fn check_proof(source: &SourceSettings, key: &impl Fn(&str) -> String, findings:
             )
         };
         findings.error(key(field), format!("{name:?} could not tell its provider from anybody else"), advice);
-    } else if ses && !proof {
+    } else if ses && source.topics.is_empty() {
         let problem = format!("{name:?} names no SNS topic, so none of them can be confirmed");
         findings.warning(key("topics"), problem, "list the ARN of the topic");
     }
     if !ses && !source.topics.is_empty() {
-        let problem = format!("{name:?} is not Amazon SES, so topics mean nothing");
+        let problem = format!("{name:?} is neither Amazon SES nor Scaleway, so topics mean nothing");
         findings.warning(key("topics"), problem, "remove them");
     }
     if ses && source.topics.iter().any(|topic| !(topic.starts_with("arn:") && topic.contains(":sns:"))) {

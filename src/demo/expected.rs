@@ -28,15 +28,22 @@ pub struct Expected {
 /// The figures that the story of a seed leads to, where its campaigns are imported as sent.
 #[must_use]
 pub fn expected(seed: u64) -> Vec<Expected> {
-    CAMPAIGNS.iter().map(|campaign| expected_of(campaign, seed)).collect()
+    expected_of_every(seed, 1)
 }
 
-fn expected_of(campaign: &'static Campaign, seed: u64) -> Expected {
+/// The figures where only the story of every `nth` recipient is told, as by [`super::stream::Plan::of_every`].
+#[must_use]
+pub fn expected_of_every(seed: u64, nth: u32) -> Vec<Expected> {
+    CAMPAIGNS.iter().map(|campaign| expected_of(campaign, seed, nth)).collect()
+}
+
+fn expected_of(campaign: &'static Campaign, seed: u64, nth: u32) -> Expected {
     let mut expected =
         Expected { campaign: campaign.key, events: 0, figures: Figures::default(), moments: BTreeMap::new() };
     for place in 0..campaign.size {
         let recipient = campaign.recipient(seed, place);
-        let steps = story(campaign, seed, place, &recipient);
+        let is_told = place.is_multiple_of(nth);
+        let steps = if is_told { story(campaign, seed, place, &recipient) } else { Vec::new() };
         let share = contribution(&facts(campaign, &recipient, &steps), false);
         expected.events += u64::try_from(steps.len()).unwrap_or(u64::MAX);
         expected.figures.add_all(&share.figures, 1);

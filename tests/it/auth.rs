@@ -64,10 +64,14 @@ async fn a_viewer_sees_no_personal_data(site: Site) {
     admin.applied().await;
 
     let of_campaign = |fields: &str| format!("query($id: ID!) {{ campaign(id: $id) {{ {fields} }} }}");
-    let recipient = "id email name company status bounceReason owner crmId recipientId attributes address { id email lastReason }";
-    let event = "id diagnostic url unmatched { campaignKeys email messageId recipientId source } recipient { id email name }";
+    let recipient =
+        "id email name company status bounceReason owner crmId recipientId attributes address { id email lastReason }";
+    let event =
+        "id diagnostic url unmatched { campaignKeys email messageId recipientId source } recipient { id email name }";
     let connection = |name: &str, fields: &str| {
-        format!("{name}(first: 10) {{ edges {{ cursor node {{ {fields} }} }} pageInfo {{ startCursor endCursor }} totalCount {{ value }} }}")
+        format!(
+            "{name}(first: 10) {{ edges {{ cursor node {{ {fields} }} }} pageInfo {{ startCursor endCursor }} totalCount {{ value }} }}"
+        )
     };
     let recipients = connection("recipients", &format!("{recipient} {}", connection("events", event)));
     let documents = [
@@ -89,7 +93,8 @@ async fn a_viewer_sees_no_personal_data(site: Site) {
     let viewer = site.client("viewer");
     let mut seen_by_admin = String::new();
     for document in &documents {
-        let body = json!({ "query": document, "variables": document.contains("$id").then(|| json!({ "id": campaign })) });
+        let body =
+            json!({ "query": document, "variables": document.contains("$id").then(|| json!({ "id": campaign })) });
         let raw = viewer.graphql(body.clone()).await.text().await.expect("a text").to_lowercase();
         for word in PERSONAL {
             // An error may repeat the viewer's own words; what it was not told it must not say.
@@ -155,7 +160,9 @@ async fn a_browser_signs_in(site: Site) {
     assert_eq!(ask(true).await.expect("an answer").status(), 401);
 
     let form = stranger.bare(Method::POST, "/session").header(CONTENT_TYPE, "application/x-www-form-urlencoded");
-    let form = form.header(ORIGIN, "https://evil.example").body("email=erika%40kleinfirma.example&password=correct+horse+battery");
+    let form = form
+        .header(ORIGIN, "https://evil.example")
+        .body("email=erika%40kleinfirma.example&password=correct+horse+battery");
     assert_eq!(form.send().await.expect("an answer").status(), 403);
 }
 
@@ -163,13 +170,16 @@ async fn only_json_by_post(site: Site) {
     let _running = site.start().await;
     let admin = site.client("admin");
     let body = json!({ "query": VIEWER }).to_string();
-    for kind in ["text/plain", "application/x-www-form-urlencoded", "multipart/form-data; boundary=x", "application/graphql"] {
+    for kind in
+        ["text/plain", "application/x-www-form-urlencoded", "multipart/form-data; boundary=x", "application/graphql"]
+    {
         let request = admin.request(Method::POST, "/graphql").header(CONTENT_TYPE, kind).body(body.clone());
         assert_eq!(request.send().await.expect("an answer").status(), 415, "{kind}");
     }
     let looked = admin.request(Method::GET, "/graphql?query=%7Bviewer%7Bname%7D%7D").send().await.expect("an answer");
     assert_eq!(looked.status(), 405);
-    let good = admin.request(Method::POST, "/graphql").header(CONTENT_TYPE, "application/json; charset=utf-8").body(body);
+    let good =
+        admin.request(Method::POST, "/graphql").header(CONTENT_TYPE, "application/json; charset=utf-8").body(body);
     assert_eq!(good.send().await.expect("an answer").status(), 200);
 }
 
@@ -185,7 +195,12 @@ async fn requests_have_limits(site: Site) {
     }
     let page = admin.ask("{ campaigns(first: 500) { nodes { id } } }", json!({})).await;
     assert_eq!(page["campaigns"]["nodes"], json!([]));
-    let page: Value = admin.graphql(json!({ "query": "{ campaigns(first: 501) { nodes { id } } }" })).await.json().await.expect("JSON");
+    let page: Value = admin
+        .graphql(json!({ "query": "{ campaigns(first: 501) { nodes { id } } }" }))
+        .await
+        .json()
+        .await
+        .expect("JSON");
     assert!(page["errors"][0]["message"].is_string(), "{page}");
 
     let batch = |size: usize| Value::Array(vec![json!({ "query": VIEWER }); size]);

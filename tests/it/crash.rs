@@ -84,7 +84,7 @@ struct Load(Vec<Vec<Happening>>);
 impl Load {
     fn new(requests: usize) -> Self {
         let mut numbers = (0..).map(Happening);
-        let size = |request: usize| if request % BATCH_EVERY == 0 { BATCH } else { 1 };
+        let size = |request: usize| if request.is_multiple_of(BATCH_EVERY) { BATCH } else { 1 };
         Self((0..requests).map(|request| numbers.by_ref().take(size(request)).collect()).collect())
     }
 
@@ -96,7 +96,10 @@ impl Load {
     fn expected(&self) -> Figures {
         let mut all: BTreeMap<usize, (Facts, Vec<Click>)> = BTreeMap::new();
         for recipient in 0..RECIPIENTS {
-            all.insert(recipient, (Facts { sent_at: Some(Timestamp::from_seconds(SENT)), ..Facts::default() }, Vec::new()));
+            all.insert(
+                recipient,
+                (Facts { sent_at: Some(Timestamp::from_seconds(SENT)), ..Facts::default() }, Vec::new()),
+            );
         }
         for event in self.events() {
             let (facts, clicks) = all.get_mut(&event.recipient()).expect("a recipient");
@@ -154,18 +157,28 @@ fn kills() -> usize {
     std::env::var("NACHFASS_TEST_KILLS").map_or(5, |number| number.parse().expect("NACHFASS_TEST_KILLS is a number"))
 }
 
-async fn prepare(site: Site) -> (Site, String) {
+fn prepare(site: Site) -> (Site, String) {
     let site = site.with(&[&SHOP]);
     let list: String = (0..RECIPIENTS).map(|recipient| address(recipient) + "\n").collect();
     site.write("spring.csv", format!("email\n{list}"));
     let sent_at = Timestamp::from_seconds(SENT).to_string();
-    let imported = site.run_json(["import", "--campaign", "spring", "--state", "sent", "--sent-at", &sent_at, "--json", "spring.csv"]);
+    let imported = site.run_json([
+        "import",
+        "--campaign",
+        "spring",
+        "--state",
+        "sent",
+        "--sent-at",
+        &sent_at,
+        "--json",
+        "spring.csv",
+    ]);
     let campaign = imported["campaignId"].as_str().expect("an id").to_owned();
     (site, campaign)
 }
 
 async fn nothing_is_lost_or_doubled_by_kill_9(site: Site) {
-    let (site, campaign) = prepare(site).await;
+    let (site, campaign) = prepare(site);
     let kills = kills();
     let load = Arc::new(Load::new(kills * REQUESTS_A_KILL));
     let (api, done) = (site.client("admin"), Arc::new(AtomicUsize::new(0)));
@@ -183,7 +196,7 @@ async fn nothing_is_lost_or_doubled_by_kill_9(site: Site) {
 }
 
 async fn sigterm_ends_it_cleanly_under_load(site: Site) {
-    let (site, campaign) = prepare(site).await;
+    let (site, campaign) = prepare(site);
     let load = Arc::new(Load::new(2 * REQUESTS_A_KILL));
     let (api, done) = (site.client("admin"), Arc::new(AtomicUsize::new(0)));
     let mut running = site.start().await;
@@ -203,8 +216,8 @@ async fn sigterm_ends_it_cleanly_under_load(site: Site) {
 /// Every event is there once, and the figures are those of an undisturbed run.
 async fn assert_complete(site: &Site, api: &Api, campaign: &str, load: &Load, running: &mut Running<'_>) {
     api.applied().await;
-    let mut wanted: Vec<(String, String)> =
-        load.events().map(|event| (address(event.recipient()), event.at().to_string())).collect();
+    let mut wanted: Vec<(String, Timestamp)> =
+        load.events().map(|event| (address(event.recipient()), event.at())).collect();
     wanted.sort_unstable();
     assert_eq!(events(api, campaign).await, wanted);
 
@@ -231,7 +244,7 @@ async fn assert_complete(site: &Site, api: &Api, campaign: &str, load: &Load, ru
 }
 
 /// Recipient and time of every event that is there.
-async fn events(api: &Api, campaign: &str) -> Vec<(String, String)> {
+async fn events(api: &Api, campaign: &str) -> Vec<(String, Timestamp)> {
     const QUERY: &str = "query($id: ID!, $at: String) { campaign(id: $id) { recipients(first: 50, after: $at) {
         nodes { email events(first: 80) { nodes { occurredAt } pageInfo { hasNextPage } } }
         pageInfo { hasNextPage endCursor }
@@ -243,8 +256,12 @@ async fn events(api: &Api, campaign: &str) -> Vec<(String, String)> {
         for recipient in page["nodes"].as_array().expect("a list") {
             assert_eq!(recipient["events"]["pageInfo"]["hasNextPage"], false, "the test looks at the first page only");
             let email = recipient["email"].as_str().expect("an address");
-            let events = recipient["events"]["nodes"].as_array().expect("a list").iter();
-            found.extend(events.map(|event| (email.to_owned(), event["occurredAt"].as_str().expect("a time").to_owned())));
+            let times = recipient["events"]["nodes"]
+                .as_array()
+                .expect("a list")
+                .iter()
+                .map(|event| event["occurredAt"].as_str());
+            found.extend(times.map(|at| (email.to_owned(), at.and_then(|at| at.parse().ok()).expect("a time"))));
         }
         if page["pageInfo"]["hasNextPage"] == false {
             found.sort_unstable();

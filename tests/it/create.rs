@@ -4,7 +4,11 @@ use serde_json::{Value, json};
 
 use crate::harness::{Api, Site, Source, eventually};
 
-in_every_mode!(a_source_may_make_campaigns, a_source_may_make_recipients_only, what_matches_nothing_waits_for_its_recipients);
+in_every_mode!(
+    a_source_may_make_campaigns,
+    a_source_may_make_recipients_only,
+    what_matches_nothing_waits_for_its_recipients
+);
 
 const SHOP: Source = Source::generic("shop");
 
@@ -37,7 +41,8 @@ async fn a_source_may_make_campaigns(site: Site) {
     let _running = site.start().await;
     let api = site.client("admin");
 
-    let first = json!([event("delivered", "autumn", "ada@alpha.example"), event("delivered", "autumn", "bob@beta.example")]);
+    let first =
+        json!([event("delivered", "autumn", "ada@alpha.example"), event("delivered", "autumn", "bob@beta.example")]);
     api.report(&shop, &first).await;
     api.report(&shop, &event("opened", "autumn", "ada@alpha.example")).await;
     api.applied().await;
@@ -57,7 +62,8 @@ async fn a_source_may_make_recipients_only(site: Site) {
     let created = api.ask(create, json!({})).await;
     let campaign = created["createCampaign"]["campaign"]["id"].as_str().expect("an id");
 
-    let events = json!([event("delivered", "known", "ada@alpha.example"), event("delivered", "unknown", "ada@alpha.example")]);
+    let events =
+        json!([event("delivered", "known", "ada@alpha.example"), event("delivered", "unknown", "ada@alpha.example")]);
     api.report(&shop, &events).await;
     api.applied().await;
 
@@ -83,7 +89,8 @@ async fn what_matches_nothing_waits_for_its_recipients(site: Site) {
     let imported = site.run_json(["import", "--campaign", "later", "--state", "sent", "--json", "later.csv"]);
     let campaign = imported["campaignId"].as_str().expect("an id");
 
-    eventually("the events find their recipient", async || (figures(&api, campaign).await == [1, 1, 1]).then_some(())).await;
+    eventually("the events find their recipient", async || (figures(&api, campaign).await == [1, 1, 1]).then_some(()))
+        .await;
     let left = unmatched(&api).await;
     assert_eq!(left.len(), 1, "{left:?}");
     assert_eq!(left[0]["unmatched"]["campaignKeys"], json!(["never"]));

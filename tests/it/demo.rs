@@ -1,20 +1,21 @@
 //! The demo leads to the figures that its stories add up to, by the rules of `domain` and without the way through the program.
 
+use std::io::Read;
 use std::time::Duration;
 
 use domain::contribution::Figure;
-use domain::{Clock, SystemClock};
+use domain::{Clock, SystemClock, Timestamp};
 use futures::{StreamExt, stream};
-use nachfass::demo::expected::Expected;
-use nachfass::demo::signing::Channel;
+use nachfass::demo::expected::{Expected, expected_of_every};
 use nachfass::demo::stream::Plan;
+use nachfass::demo::world::Campaign;
 use nachfass::demo::{self, beginning, expected};
 use serde_json::{Value, json};
 
 use crate::harness::{Api, Posting, Process, Site, within};
 
-in_mode!(one_campaign_on_sqlite, Sqlite: its_figures_are_those_of_its_story);
-in_mode!(one_campaign_on_postgres, Postgres: its_figures_are_those_of_its_story);
+in_mode!(on_sqlite, Sqlite: its_figures_are_those_of_its_stories);
+in_mode!(on_postgres, Postgres: its_figures_are_those_of_its_stories);
 
 const SEED: u64 = 7;
 /// Requests under way at the same time.
@@ -52,7 +53,8 @@ async fn assert_figures(api: &Api, id: &str, expected: &Expected) {
         ("CLICKED", Figure::ClickedOnly),
     ] {
         let rows = found["statusBreakdown"].as_array().expect("a list");
-        let count = rows.iter().find(|row| row["status"] == status).map_or(0, |row| row["count"].as_i64().expect("a number"));
+        let count =
+            rows.iter().find(|row| row["status"] == status).map_or(0, |row| row["count"].as_i64().expect("a number"));
         assert_eq!(count, expected.figures.get(figure), "{status} of {}", expected.campaign);
     }
 }
@@ -73,22 +75,17 @@ fn sources() -> String {
     demo::sources(SEED).into_iter().map(source).collect()
 }
 
-/// The smallest campaign of the demo, all of whose requests come by channels of its own: one event each.
-async fn its_figures_are_those_of_its_story(site: Site) {
+/// All recipients, but the story of only every fiftieth: the same mixture of providers, lateness, repeats and machines.
+async fn its_figures_are_those_of_its_stories(site: Site) {
+    const TOLD: u32 = 50;
     let site = site.with_more(&sources());
-    let campaign = demo::campaigns().last().expect("a campaign");
     let now = SystemClock.now();
-    let mut list = Vec::new();
-    std::io::copy(&mut campaign.list(SEED), &mut list).expect("a list");
-    site.write("list.csv", list);
-    let sent_at = campaign.sent_at(beginning(now)).to_string();
-    let import = ["import", "--campaign", campaign.key, "--state", "sent", "--sent-at", &sent_at, "--json", "list.csv"];
-    let imported = site.run_json(import);
+    let campaigns = demo::campaigns().iter().map(|campaign| import(&site, campaign, now));
+    let campaigns: Vec<String> = campaigns.collect();
     let _running = site.start().await;
     let api = site.client("admin");
 
-    let own = |channel| matches!(channel, Channel::Postmark | Channel::Brevo);
-    let postings = Plan::new(SEED).postings(beginning(now), now).filter(|posting| own(posting.channel));
+    let postings = Plan::of_every(SEED, TOLD).postings(beginning(now), now);
     let answers = stream::iter(postings).map(|posting| {
         let path = format!("/ingest/{}", posting.channel.source());
         let headers = posting.headers.into_iter().filter(|(name, _)| *name != "content-type").collect();
@@ -96,13 +93,24 @@ async fn its_figures_are_those_of_its_story(site: Site) {
     });
     let statuses: Vec<u16> =
         answers.buffer_unordered(AT_ONCE).map(|answer| answer.expect("an answer").status().as_u16()).collect().await;
-    assert!(statuses.len() > 5_000 && statuses.iter().all(|status| *status == 200));
+    assert!(statuses.len() > 1_000 && statuses.iter().all(|status| *status == 200), "{} requests", statuses.len());
 
     api.applied().await;
-    let expected = expected(SEED);
-    let expected = expected.iter().find(|expected| expected.campaign == campaign.key).expect("its figures");
-    assert_figures(&api, imported["campaignId"].as_str().expect("an id"), expected).await;
+    for (id, expected) in campaigns.iter().zip(expected_of_every(SEED, TOLD)) {
+        assert_figures(&api, id, &expected).await;
+    }
     site.assert_counted_right();
+}
+
+/// Imports the list of a campaign; its id.
+fn import(site: &Site, campaign: &'static Campaign, now: Timestamp) -> String {
+    let mut list = Vec::new();
+    campaign.list(SEED).read_to_end(&mut list).expect("a list");
+    site.write("list.csv", list);
+    let sent_at = campaign.sent_at(beginning(now)).to_string();
+    let import = ["import", "--campaign", campaign.key, "--state", "sent", "--sent-at", &sent_at, "--json", "list.csv"];
+    let imported = site.run_json(import);
+    imported["campaignId"].as_str().expect("an id").to_owned()
 }
 
 #[tokio::test]

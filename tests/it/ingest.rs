@@ -10,7 +10,11 @@ use serde_json::{Value, json};
 
 use crate::harness::{Api, Posting, Site, Source, eventually, fixture};
 
-in_every_mode!(what_cannot_be_read_is_kept_and_replayed, one_bad_element_costs_nothing_else, what_comes_twice_counts_once);
+in_every_mode!(
+    what_cannot_be_read_is_kept_and_replayed,
+    one_bad_element_costs_nothing_else,
+    what_comes_twice_counts_once
+);
 in_mode!(door, Sqlite: strangers_are_turned_away, bodies_have_limits, set_up_requests_are_answered, only_listed_topics_are_confirmed);
 
 const SHOP: Source = Source::generic("shop").creating("campaigns");
@@ -27,7 +31,8 @@ async fn deliveries(api: &Api, state: &str) -> Vec<Value> {
 
 async fn opens(api: &Api) -> Option<i64> {
     let campaign = api.find_campaign("spring").await?;
-    let data = api.ask("query($id: ID!) { campaign(id: $id) { statistics { opens } } }", json!({ "id": campaign })).await;
+    let data =
+        api.ask("query($id: ID!) { campaign(id: $id) { statistics { opens } } }", json!({ "id": campaign })).await;
     data["campaign"]["statistics"]["opens"].as_i64()
 }
 
@@ -93,7 +98,8 @@ async fn what_comes_twice_counts_once(site: Site) {
     api.report(&SHOP, &first).await;
     api.applied().await;
     assert_eq!(opens(&api).await, Some(2));
-    let query = "{ campaigns(first: 1) { nodes { recipients(first: 5) { nodes { events(first: 10) { nodes { id } } } } } } }";
+    let query =
+        "{ campaigns(first: 1) { nodes { recipients(first: 5) { nodes { events(first: 10) { nodes { id } } } } } } }";
     let data = api.ask(query, json!({})).await;
     let recipients = data["campaigns"]["nodes"][0]["recipients"]["nodes"].as_array().expect("a list");
     assert_eq!(recipients.len(), 1);
@@ -134,7 +140,11 @@ async fn bodies_have_limits(site: Site) {
     let signed = SHOP.sign(&opened("1", "2026-03-02T08:10:00Z"));
     let mut zipped = Posting { body: gzip(&signed.body), ..signed };
     zipped.headers.push(("content-encoding", "gzip".to_owned()));
-    assert_eq!(api.deliver(zipped.clone()).await.expect("an answer").status(), 200, "the signature is that of the plain body");
+    assert_eq!(
+        api.deliver(zipped.clone()).await.expect("an answer").status(),
+        200,
+        "the signature is that of the plain body"
+    );
     api.applied().await;
     assert_eq!(opens(&api).await, Some(1));
 
@@ -154,7 +164,9 @@ async fn bodies_have_limits(site: Site) {
 }
 
 async fn set_up_requests_are_answered(site: Site) {
-    let site = site.with(&[&SHOP]).with_more("\n[[sources]]\nname = \"unisender\"\nprovider = \"unisender\"\nsecrets = [\"x\"]\n");
+    let site = site
+        .with(&[&SHOP])
+        .with_more("\n[[sources]]\nname = \"unisender\"\nprovider = \"unisender\"\nsecrets = [\"x\"]\n");
     let _running = site.start().await;
     let api = site.stranger();
     for (method, path, status) in [
@@ -175,11 +187,17 @@ async fn only_listed_topics_are_confirmed(site: Site) {
     let ses = "\n[[sources]]\nname = \"ses\"\nprovider = \"ses\"\ntopics = [\"arn:aws:sns:us-east-1:123456789012:ours\"]\ninsecure = true\n";
     let site = site.with_more(ses);
     let mut running = site.start().await;
-    let posting =
-        Posting { path: "/ingest/ses".to_owned(), headers: Vec::new(), body: fixture("sns-confirmation-of-a-foreign-topic.json") };
+    let posting = Posting {
+        path: "/ingest/ses".to_owned(),
+        headers: Vec::new(),
+        body: fixture("sns-confirmation-of-a-foreign-topic.json"),
+    };
     assert_eq!(site.stranger().deliver(posting).await.expect("an answer").status(), 401);
     let refusal = "a request that is not authentic was refused";
-    eventually("the log says it", async || running.processes().any(|(_, part)| part.log().contains(refusal)).then_some(())).await;
+    eventually("the log says it", async || {
+        running.processes().any(|(_, part)| part.log().contains(refusal)).then_some(())
+    })
+    .await;
     let log = running.processes().map(|(_, part)| part.log()).collect::<String>();
     assert!(!log.contains("a subscription was confirmed"), "{log}");
 }

@@ -4,11 +4,11 @@ use std::time::Duration;
 
 use futures::{SinkExt, StreamExt};
 use serde_json::{Value, json};
+use tokio_tungstenite::connect_async;
 use tokio_tungstenite::tungstenite::Message;
 use tokio_tungstenite::tungstenite::client::IntoClientRequest;
 use tokio_tungstenite::tungstenite::http::HeaderValue;
 use tokio_tungstenite::tungstenite::http::header::SEC_WEBSOCKET_PROTOCOL;
-use tokio_tungstenite::connect_async;
 
 use crate::harness::{Api, Site, Source};
 
@@ -44,7 +44,13 @@ where
     }
 }
 
-async fn open(site: &Site) -> Socket<impl StreamExt<Item = Result<Message, tokio_tungstenite::tungstenite::Error>> + SinkExt<Message, Error = tokio_tungstenite::tungstenite::Error> + Unpin> {
+async fn open(
+    site: &Site,
+) -> Socket<
+    impl StreamExt<Item = Result<Message, tokio_tungstenite::tungstenite::Error>>
+    + SinkExt<Message, Error = tokio_tungstenite::tungstenite::Error>
+    + Unpin,
+> {
     let url = site.url().replace("http://", "ws://") + "/graphql/ws";
     let mut request = url.into_client_request().expect("a request");
     request.headers_mut().insert(SEC_WEBSOCKET_PROTOCOL, HeaderValue::from_static("graphql-transport-ws"));
@@ -70,7 +76,9 @@ async fn figures_move(site: Site) {
     let api = site.client("viewer");
 
     let mut socket = open(&site).await;
-    socket.send(json!({ "type": "connection_init", "payload": { "authorization": format!("Bearer {}", api.token()) } })).await;
+    socket
+        .send(json!({ "type": "connection_init", "payload": { "authorization": format!("Bearer {}", api.token()) } }))
+        .await;
     assert_eq!(socket.next().await.expect("a message")["type"], "connection_ack");
     let query = "subscription($id: ID!) { campaignStatistics(campaignId: $id) { sent opens } }";
     let payload = json!({ "query": query, "variables": { "id": imported["campaignId"] } });

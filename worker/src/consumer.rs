@@ -3,6 +3,7 @@
 use std::sync::Arc;
 
 use futures::future::{BoxFuture, try_join_all};
+use service::error::Causes;
 use service::jobs::Queue;
 use tokio_util::sync::CancellationToken;
 
@@ -42,7 +43,9 @@ pub async fn run(
     result.map(|_| ())
 }
 
-fn handler(deps: Deps, wake: Wake, shutdown: CancellationToken) -> Handler {
+/// What does the work that pointers point at.
+#[must_use]
+pub fn handler(deps: Deps, wake: Wake, shutdown: CancellationToken) -> Handler {
     Arc::new(move |pointer| -> BoxFuture<'static, ()> {
         let (deps, wake, shutdown) = (deps.clone(), wake.clone(), shutdown.clone());
         Box::pin(async move {
@@ -66,7 +69,7 @@ async fn apply(deps: &Deps, wake: &Wake, shutdown: &CancellationToken) {
             Ok(applied) if applied.deliveries == 0 => return,
             Ok(applied) => tracing::debug!(?applied, "deliveries were applied"),
             Err(error) => {
-                tracing::error!(error = ?error, "deliveries could not be applied; they wait");
+                tracing::error!(error = %Causes(&error), "deliveries could not be applied; they wait");
                 return;
             }
         }

@@ -3,7 +3,9 @@
 mod import;
 pub mod rematch;
 
-use service::error::{Result, ServiceError};
+use std::time::Duration;
+
+use service::error::{Causes, Result, ServiceError};
 use service::jobs::{self, ClaimedJob, JobKind, Which};
 use tokio_util::sync::CancellationToken;
 
@@ -11,6 +13,8 @@ use crate::Deps;
 
 /// For how long a job is this worker's before it has to say that it is still at it, in seconds.
 const LEASE_SECONDS: i64 = 60;
+/// How often it says so.
+const RENEW_EVERY: Duration = Duration::from_secs(15);
 /// After so many attempts a job is given up.
 const ATTEMPTS: i32 = 8;
 
@@ -23,13 +27,14 @@ pub async fn run(deps: &Deps, id: i64, shutdown: &CancellationToken) {
         Ok(Some(job)) => job,
         Ok(None) => return,
         Err(error) => {
-            tracing::error!(job = id, error = ?error, "a job could not be claimed; it waits");
+            tracing::error!(job = id, error = %Causes(&error), "a job could not be claimed; it waits");
             return;
         }
     };
     tracing::info!(job = id, kind = ?job.kind, attempt = job.attempt, "a job begins");
     let result = tokio::select! {
         result = work(deps, &job) => result,
+        () = keep(deps, &job) => return,
         // What is done is committed; the rest is taken up by whoever claims the job next.
         () = shutdown.cancelled() => {
             end(jobs::fail(deps.services.db(), &job, "handed back: the process ended", Some(now), now).await.map_err(Into::into), id);
@@ -40,6 +45,23 @@ pub async fn run(deps: &Deps, id: i64, shutdown: &CancellationToken) {
         end(fail(deps, &job, &error).await, id);
     } else {
         tracing::info!(job = id, "a job is done");
+    }
+}
+
+/// Says again and again that the job is still being worked on; returns when it is no longer this worker's.
+async fn keep(deps: &Deps, job: &ClaimedJob) {
+    loop {
+        tokio::time::sleep(RENEW_EVERY).await;
+        let lease_until = deps.services.now().plus_seconds(LEASE_SECONDS);
+        match jobs::renew(deps.services.db(), job, lease_until).await {
+            Ok(true) => {}
+            Ok(false) => {
+                tracing::warn!(job = job.id, "a job was given to another worker meanwhile");
+                return;
+            }
+            // The lease lasts for a few more tries.
+            Err(error) => tracing::warn!(job = job.id, error = %Causes(&error), "a lease could not be renewed"),
+        }
     }
 }
 
@@ -56,7 +78,7 @@ async fn fail(deps: &Deps, job: &ClaimedJob, error: &ServiceError) -> Result<boo
     let (message, retry_at) = match error {
         ServiceError::Refused(refusal) => (refusal.message.clone(), None),
         _ => {
-            tracing::error!(job = job.id, attempt = job.attempt, error = ?error, "a job failed");
+            tracing::error!(job = job.id, attempt = job.attempt, error = %Causes(error), "a job failed");
             let wait = 2_i64.saturating_pow(u32::try_from(job.attempt).unwrap_or(1)).min(3_600);
             let retry = (job.attempt < ATTEMPTS).then(|| now.plus_seconds(wait));
             ("something failed that is not your fault; the log says what".to_owned(), retry)
@@ -69,6 +91,6 @@ fn end(result: Result<bool>, id: i64) {
     match result {
         Ok(true) => {}
         Ok(false) => tracing::warn!(job = id, "a job was given to another worker meanwhile"),
-        Err(error) => tracing::error!(job = id, error = ?error, "the end of a job could not be written"),
+        Err(error) => tracing::error!(job = id, error = %Causes(&error), "the end of a job could not be written"),
     }
 }

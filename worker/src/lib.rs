@@ -13,7 +13,7 @@ mod relay;
 use service::Services;
 use service::apply::Applier;
 
-pub use consumer::{WorkerOptions, run};
+pub use consumer::{WorkerOptions, handler, run};
 pub use error::WorkerError;
 pub use relay::{Relay, Wake};
 

@@ -119,7 +119,10 @@ fn worker_name(queue: Queue) -> String {
 const DRAIN: Duration = Duration::from_secs(25);
 
 /// What apalis runs for a pointer: it always succeeds, because its own retries are not wanted.
-fn work(handler: &Handler, pointer: Pointer) -> impl Future<Output = Result<(), std::convert::Infallible>> + Send + use<> {
+fn work(
+    handler: &Handler,
+    pointer: Pointer,
+) -> impl Future<Output = Result<(), std::convert::Infallible>> + Send + use<> {
     let work = handler(pointer);
     async move {
         work.await;

@@ -3,10 +3,10 @@
 //! A refusal of a mutation is data (`userErrors`); one of a query is an error with the refusal's code in `extensions`. A fault
 //! tells the outside nothing but an id, under which the log has its causes.
 
-use std::error::Error as StdError;
 use std::sync::Arc;
 
-use async_graphql::{Enum, ErrorExtensions, SimpleObject};
+use async_graphql::{Enum, ErrorExtensions, Response, SimpleObject};
+use service::error::Causes;
 use service::{Refusal, RefusalCode, ServiceError};
 use ulid::Ulid;
 
@@ -63,7 +63,7 @@ impl From<Failure> for async_graphql::Error {
             }),
             Cause::Fault(fault) => {
                 let id = Ulid::generate().to_string();
-                tracing::error!(%id, error = chain(&fault), "a request failed");
+                tracing::error!(%id, error = %Causes(fault.as_ref()), "a request failed");
                 Self::new("internal error").extend_with(|_, extensions| {
                     extensions.set("code", "INTERNAL");
                     extensions.set("id", id);
@@ -73,16 +73,17 @@ impl From<Failure> for async_graphql::Error {
     }
 }
 
-/// An error with its causes, outermost first.
-fn chain(error: &ServiceError) -> String {
-    let mut text = error.to_string();
-    let mut source = error.source();
-    while let Some(cause) = source {
-        text.push_str(": ");
-        text.push_str(&cause.to_string());
-        source = cause.source();
+/// Gives every error a code: those of the document itself (syntax, unknown fields, limits) come without one.
+pub(super) fn with_codes(mut response: Response) -> Response {
+    for error in &mut response.errors {
+        let extensions = error.extensions.get_or_insert_default();
+        if extensions.get("code").is_none() {
+            let is_limit =
+                error.message.starts_with("Query is too ") || error.message.starts_with("Query is nested too ");
+            extensions.set("code", if is_limit { "TOO_COMPLEX" } else { "BAD_REQUEST" });
+        }
     }
-    text
+    response
 }
 
 const fn code_name(code: RefusalCode) -> &'static str {

@@ -9,7 +9,7 @@ use service::statistics::CampaignChanges;
 use service::{Access, Reader, Refusal, RefusalCode};
 
 use super::campaign::KnownCampaigns;
-use super::errors::Result;
+use super::errors::{self, Result};
 use super::limits::{self, Documents};
 use super::loaders::Loaders;
 use super::mutation::Mutation;
@@ -51,7 +51,7 @@ impl Schema {
     /// Executes a request that brings its [`Access`].
     pub async fn execute(&self, request: impl Into<Request>) -> Response {
         match self.documents.prepare(request.into()).await {
-            Ok(request) => self.inner.execute(request.data(Loaders::default())).await,
+            Ok(request) => errors::with_codes(self.inner.execute(request.data(Loaders::default())).await),
             Err(error) => Response::from_errors(vec![error]),
         }
     }

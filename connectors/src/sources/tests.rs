@@ -78,8 +78,9 @@ fn confirmation(topic: &str) -> Vec<u8> {
 #[tokio::test]
 async fn only_allowed_topics_are_confirmed() {
     const OURS: &str = "arn:aws:sns:eu-west-1:123456789012:ours";
-    let (sources, fetch) =
-        sources(&format!(r#"{{"name":"s","provider":"ses","basic_auth":["a:b"],"insecure":true,"topics":["{OURS}"]}}"#));
+    let (sources, fetch) = sources(&format!(
+        r#"{{"name":"s","provider":"ses","basic_auth":["a:b"],"insecure":true,"topics":["{OURS}"]}}"#
+    ));
     let theirs = confirmation("arn:aws:sns:eu-west-1:999999999999:theirs");
     assert!(matches!(sources.receive("s", &basic("a:b"), &theirs).await, Err(Denied::Signature(_))));
     assert!(fetch.0.lock().expect("unpoisoned").is_empty());
@@ -87,9 +88,28 @@ async fn only_allowed_topics_are_confirmed() {
     assert_eq!(fetch.0.lock().expect("unpoisoned").len(), 1);
 }
 
+#[tokio::test]
+async fn a_topic_alone_proves_nothing() {
+    const OURS: &str = "arn:aws:sns:eu-west-1:123456789012:ours";
+    let (sources, _) = sources(&format!(r#"{{"name":"s","provider":"ses","topics":["{OURS}"]}}"#));
+    let unsigned = format!(
+        r#"{{"Type":"Notification","MessageId":"m","TopicArn":"{OURS}","Message":"{{}}","Timestamp":"2026-01-01T00:00:00Z"}}"#
+    );
+    let raw = vec![
+        ("x-amz-sns-rawdelivery".to_owned(), "true".to_owned()),
+        ("x-amz-sns-topic-arn".to_owned(), OURS.to_owned()),
+    ];
+    for (headers, body) in [(vec![], unsigned.as_bytes()), (raw, br#"{"eventType":"Delivery","mail":{}}"#.as_slice())] {
+        assert!(matches!(sources.receive("s", &headers, body).await, Err(Denied::Signature(_))));
+    }
+}
+
 #[test]
 fn mandrills_url_may_hold_the_credentials() {
     let settings: SourceSettings =
         serde_json::from_str(r#"{"name":"s","provider":"mandrill","basic_auth":["a:b"]}"#).expect("settings");
-    assert_eq!(urls(&settings, "https://n.example.com/"), ["https://a:b@n.example.com/ingest/s", "https://n.example.com/ingest/s"]);
+    assert_eq!(
+        urls(&settings, "https://n.example.com/"),
+        ["https://a:b@n.example.com/ingest/s", "https://n.example.com/ingest/s"]
+    );
 }

@@ -7,8 +7,8 @@ use domain::Timestamp;
 use domain::reading::{Create, DeliveryReader, StoredDelivery};
 use sea_orm::{ConnectionTrait, DatabaseBackend, DatabaseTransaction, QueryResult};
 
-use super::pending::{PLACE_BITS, Pending};
 use super::EVENTS_PER_TRANSACTION;
+use super::pending::{PLACE_BITS, Pending};
 use crate::batch::{Batch, Column};
 use crate::db::{Db, execute, query_all};
 use crate::error::{Result, ServiceError};

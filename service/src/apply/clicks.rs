@@ -30,7 +30,10 @@ struct LinkFigures {
 /// Keeps new clicks, judges all clicks of their recipients anew, and returns what these add up to.
 ///
 /// The recipients are locked by the caller.
-pub async fn record<C: ConnectionTrait>(connection: &C, new: &[&Pending]) -> Result<BTreeMap<RecipientKey, ClickSummary>> {
+pub async fn record<C: ConnectionTrait>(
+    connection: &C,
+    new: &[&Pending],
+) -> Result<BTreeMap<RecipientKey, ClickSummary>> {
     let links = links(connection, new).await?;
     let mut clicks = known(connection, new).await?;
     for event in new {
@@ -42,8 +45,7 @@ pub async fn record<C: ConnectionTrait>(connection: &C, new: &[&Pending]) -> Res
     let mut summaries = BTreeMap::new();
     let mut figures: BTreeMap<(i64, i64), [LinkFigures; 2]> = BTreeMap::new();
     let mut inserts = Batch::new(CLICK_COLUMNS);
-    let mut changes =
-        Batch::new(&[("campaign_id", Column::Big), ("id", Column::Big), ("verdict", Column::Small)]);
+    let mut changes = Batch::new(&[("campaign_id", Column::Big), ("id", Column::Big), ("verdict", Column::Small)]);
     for (key, stored) in &clicks {
         let all: Vec<Click> = stored.iter().map(|stored| stored.click).collect();
         let verdicts = judge(&all);
@@ -130,10 +132,7 @@ async fn links<C: ConnectionTrait>(connection: &C, clicks: &[&Pending]) -> Resul
 }
 
 /// The clicks of these recipients that are known already.
-async fn known<C: ConnectionTrait>(
-    connection: &C,
-    clicks: &[&Pending],
-) -> Result<BTreeMap<RecipientKey, Vec<Stored>>> {
+async fn known<C: ConnectionTrait>(connection: &C, clicks: &[&Pending]) -> Result<BTreeMap<RecipientKey, Vec<Stored>>> {
     let keys: BTreeSet<RecipientKey> = clicks.iter().filter_map(|event| event.matched).collect();
     let mut batch = Batch::new(&[("campaign_id", Column::Big), ("recipient", Column::Big)]);
     keys.into_iter().for_each(|key| batch.push([key.campaign.into(), key.number.into()]));

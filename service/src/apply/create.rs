@@ -53,7 +53,8 @@ fn may_make_recipient(event: &Pending) -> bool {
 }
 
 async fn campaigns<C: ConnectionTrait>(connection: &C, events: &mut [Pending], now: Timestamp) -> Result<()> {
-    let unknown = |event: &&Pending| event.campaign.is_none() && event.matched.is_none() && event.create == Create::Campaigns;
+    let unknown =
+        |event: &&Pending| event.campaign.is_none() && event.matched.is_none() && event.create == Create::Campaigns;
     let mut wanted: BTreeMap<String, &Pending> = BTreeMap::new();
     for event in events.iter().filter(unknown) {
         if let Some(key) = event.campaign_keys.first() {
@@ -74,7 +75,7 @@ async fn campaigns<C: ConnectionTrait>(connection: &C, events: &mut [Pending], n
         let id: i64 = row.try_get_by_index(0)?;
         let sql = "INSERT INTO campaign_statistics (campaign_id, updated_at) VALUES ($1, $2) ON CONFLICT DO NOTHING";
         execute(connection, sql, [id.into(), now.micros().into()]).await?;
-        audit::record(connection, now, &subject, "campaign.create", format!("campaign:{id}"), None).await?;
+        audit::record(connection, now, &subject, "campaign.created", format!("campaign:{id}"), None).await?;
     }
     matching::find_campaigns(connection, events).await?;
     Ok(())
@@ -176,8 +177,7 @@ pub async fn addresses<C: ConnectionTrait>(
 
 /// The recipient ids that events teach about recipients which have none.
 pub async fn learn_refs<C: ConnectionTrait>(connection: &C, refs: BTreeMap<RecipientKey, String>) -> Result<()> {
-    let mut batch =
-        Batch::new(&[("campaign_id", Column::Big), ("number", Column::Big), ("ref", Column::Text)]);
+    let mut batch = Batch::new(&[("campaign_id", Column::Big), ("number", Column::Big), ("ref", Column::Text)]);
     refs.into_iter().for_each(|(key, id)| batch.push([key.campaign.into(), key.number.into(), id.into()]));
     let sql = "UPDATE recipient SET ref = rows.ref FROM {rows} \
                WHERE recipient.campaign_id = rows.campaign_id AND recipient.number = rows.number AND recipient.ref IS NULL \

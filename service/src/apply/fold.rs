@@ -40,7 +40,9 @@ pub async fn fold<C: ConnectionTrait>(
     let mut outcomes = addresses::Reports::default();
     let mut refs = BTreeMap::new();
     for event in events {
-        let Some((key, recipient)) = event.matched.and_then(|key| Some((key, recipients.get_mut(&key)?))) else { continue };
+        let Some((key, recipient)) = event.matched.and_then(|key| Some((key, recipients.get_mut(&key)?))) else {
+            continue;
+        };
         recipient.facts.add(&event.report());
         // A bounce is about the address that was written to, also where the recipient has got another one since.
         outcomes.add(event.email_key.as_deref().unwrap_or(&recipient.email_key), event);

@@ -27,8 +27,11 @@ impl Partitions {
         let this_month = month(now);
         let earliest = this_month.checked_sub_months(Months::new(MONTHS_BACK)).unwrap_or(this_month);
         let latest = this_month.checked_add_months(Months::new(1)).unwrap_or(this_month);
-        let wanted: HashSet<NaiveDate> =
-            events.iter().map(|event| month(event.occurred_at)).filter(|month| (earliest..=latest).contains(month)).collect();
+        let wanted: HashSet<NaiveDate> = events
+            .iter()
+            .map(|event| month(event.occurred_at))
+            .filter(|month| (earliest..=latest).contains(month))
+            .collect();
         let missing: Vec<NaiveDate> = {
             let known = self.0.lock().unwrap_or_else(PoisonError::into_inner);
             wanted.difference(&known).copied().collect()

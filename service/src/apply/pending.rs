@@ -10,7 +10,7 @@ use domain::smtp::Reply;
 use domain::{Event, EventKind, Provider, Timestamp, email};
 use sha2::{Digest, Sha256};
 
-/// A recipient: its campaign, its number in it, and which sending of the campaign to it.
+/// A recipient: its campaign, and its number in it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct RecipientKey {
     /// The campaign.

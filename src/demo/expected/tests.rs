@@ -22,6 +22,6 @@ fn the_figures_add_up() {
 
 #[test]
 fn a_seed_gives_the_same_figures() {
-    assert_eq!(expected_of(&CAMPAIGNS[2], 1), expected_of(&CAMPAIGNS[2], 1));
-    assert_ne!(expected_of(&CAMPAIGNS[2], 1), expected_of(&CAMPAIGNS[2], 2));
+    assert_eq!(expected_of(&CAMPAIGNS[2], 1, 1), expected_of(&CAMPAIGNS[2], 1, 1));
+    assert_ne!(expected_of(&CAMPAIGNS[2], 1, 1), expected_of(&CAMPAIGNS[2], 2, 1));
 }

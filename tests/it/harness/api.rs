@@ -62,7 +62,8 @@ impl Api {
 
     /// The code of the error that a query leads to.
     pub async fn refusal(&self, query: &str, variables: Value) -> String {
-        let answer: Value = self.graphql(json!({ "query": query, "variables": variables })).await.json().await.expect("JSON");
+        let answer: Value =
+            self.graphql(json!({ "query": query, "variables": variables })).await.json().await.expect("JSON");
         answer["errors"][0]["extensions"]["code"].as_str().unwrap_or_else(|| panic!("{query}: {answer}")).to_owned()
     }
 

@@ -21,7 +21,8 @@ pub struct Postgres {
 impl Postgres {
     /// Makes one; `None` where there is no PostgreSQL to test with.
     pub fn new() -> Option<Self> {
-        let server: Url = std::env::var("NACHFASS_TEST_POSTGRES").ok()?.parse().expect("NACHFASS_TEST_POSTGRES is a URL");
+        let server: Url =
+            std::env::var("NACHFASS_TEST_POSTGRES").ok()?.parse().expect("NACHFASS_TEST_POSTGRES is a URL");
         let name = format!("it_{}_{}", std::process::id(), MADE.fetch_add(1, Ordering::Relaxed));
         let database = Self { server, name };
         database.execute(&format!("CREATE DATABASE {}", database.name));

@@ -3,7 +3,7 @@
 use std::collections::VecDeque;
 use std::time::Duration;
 
-use service::error::Result;
+use service::error::{Causes, Result};
 use service::ingest;
 use service::jobs::{self, ClaimedJob};
 use tokio_util::sync::CancellationToken;
@@ -33,7 +33,7 @@ pub async fn sweep(deps: Deps, shutdown: CancellationToken) {
         match ingest::last_delivery(deps.services.db()).await {
             Ok(last) => marks.push_back(last),
             Err(error) => {
-                tracing::warn!(error = ?error, "unmatched events could not be swept up; the next sweep tries again");
+                tracing::warn!(error = %Causes(&error), "unmatched events could not be swept up; the next sweep tries again");
                 continue;
             }
         }
@@ -41,7 +41,9 @@ pub async fn sweep(deps: Deps, shutdown: CancellationToken) {
         match deps.applier.rematch(after.unwrap_or_default()).await {
             Ok(0) => {}
             Ok(matched) => tracing::info!(matched, "unmatched events found their recipients"),
-            Err(error) => tracing::warn!(error = ?error, "unmatched events could not be swept up; the next sweep tries again"),
+            Err(error) => {
+                tracing::warn!(error = %Causes(&error), "unmatched events could not be swept up; the next sweep tries again")
+            }
         }
     }
 }

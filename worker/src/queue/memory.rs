@@ -3,7 +3,9 @@
 use std::collections::HashMap;
 use std::sync::{Arc, Mutex, PoisonError};
 
-use apalis::prelude::{MemorySink, MemoryStorage, MemoryStorageError, Monitor, Task, TaskSink, WorkerBuilder, WorkerBuilderExt};
+use apalis::prelude::{
+    MemorySink, MemoryStorage, MemoryStorageError, Monitor, Task, TaskSink, WorkerBuilder, WorkerBuilderExt,
+};
 use futures::channel::mpsc;
 use futures::{SinkExt, StreamExt};
 use service::jobs::Queue;

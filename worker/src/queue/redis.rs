@@ -79,7 +79,9 @@ impl RedisQueues {
         let mut wait = FIRST_WAIT;
         while !shutdown.is_cancelled() {
             let started = tokio::time::Instant::now();
-            if let Err(error) = consume_once(self.client.clone(), queue, concurrency, handler.clone(), shutdown.clone()).await {
+            if let Err(error) =
+                consume_once(self.client.clone(), queue, concurrency, handler.clone(), shutdown.clone()).await
+            {
                 tracing::warn!(queue = name(queue), error = %error, "a worker of the queue ended and is started again");
             }
             wait = if started.elapsed() > LONGEST_WAIT { FIRST_WAIT } else { (wait * 2).min(LONGEST_WAIT) };
