@@ -222,7 +222,7 @@ fn check_proof(source: &SourceSettings, key: &impl Fn(&str) -> String, findings:
     // Both sign with a certificate of their own, which is fetched where no key is pinned.
     let ses = matches!(source.provider, Provider::Ses | Provider::Scaleway);
     // Amazon's own signature proves only that the message comes from some SNS topic, and anybody can have one.
-    let proof = !source.secrets.is_empty() || (ses && !source.topics.is_empty());
+    let proof = if ses { !source.topics.is_empty() } else { !source.secrets.is_empty() };
     if source.insecure {
         let problem = format!("{name:?} accepts events from anybody who knows its URL");
         findings.warning(key("insecure"), problem, "for trying out only: remove it and configure a key or password");

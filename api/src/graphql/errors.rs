@@ -73,13 +73,15 @@ impl From<Failure> for async_graphql::Error {
     }
 }
 
+/// What async-graphql says where a document goes beyond a limit.
+const LIMITS: &[&str] = &["too complex", "nested too deep", "number of directives"];
+
 /// Gives every error a code: those of the document itself (syntax, unknown fields, limits) come without one.
 pub(super) fn with_codes(mut response: Response) -> Response {
     for error in &mut response.errors {
         let extensions = error.extensions.get_or_insert_default();
         if extensions.get("code").is_none() {
-            let is_limit =
-                error.message.starts_with("Query is too ") || error.message.starts_with("Query is nested too ");
+            let is_limit = LIMITS.iter().any(|words| error.message.contains(words));
             extensions.set("code", if is_limit { "TOO_COMPLEX" } else { "BAD_REQUEST" });
         }
     }

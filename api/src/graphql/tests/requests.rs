@@ -117,9 +117,9 @@ async fn rows_that_are_put_together_are_those_that_are_resolved() {
 async fn what_asks_for_too_much_is_refused() {
     let fixture = Fixture::with(0).await;
     let deep = format!("{{ campaigns {{ nodes {}{{ id }}{} }} }}", "{ parent ".repeat(13), " }".repeat(13));
-    assert!(fixture.error(Role::Admin, &deep).await.contains("deep"));
+    assert_eq!(fixture.error(Role::Admin, &deep).await, "TOO_COMPLEX");
     let wide = "{ campaigns(first: 500) { nodes { recipients(first: 500) { nodes { id } } } } }";
-    assert!(fixture.error(Role::Admin, wide).await.contains("complex"));
+    assert_eq!(fixture.error(Role::Admin, wide).await, "TOO_COMPLEX");
     let aliases: String = (0..31).map(|index| format!(" a{index}: __typename")).collect();
     assert_eq!(fixture.error(Role::Admin, &format!("{{{aliases} }}")).await, "TOO_COMPLEX");
     let spread: String = (0..16).map(|index| format!(" a{index}: name")).collect();
@@ -128,7 +128,7 @@ async fn what_asks_for_too_much_is_refused() {
     assert_eq!(fixture.error(Role::Admin, &hidden).await, "TOO_COMPLEX");
     let directives =
         "{ viewer { name @skip(if: false) @include(if: true) @skip(if: false) @include(if: true) @skip(if: false) } }";
-    assert!(fixture.error(Role::Admin, directives).await.contains("directives"));
+    assert_eq!(fixture.error(Role::Admin, directives).await, "TOO_COMPLEX");
     for query in ["{ campaigns(first: 501) { nodes { id } } }", "{ campaigns(first: 1, last: 1) { nodes { id } } }"] {
         assert_eq!(fixture.error(Role::Admin, query).await, "INVALID", "{query}");
     }
