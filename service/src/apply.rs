@@ -126,7 +126,7 @@ impl Applier {
     async fn apply_once(&self, limit: u64) -> Result<Applied, Failed> {
         let now = self.clock.now();
         let unclaimed = |error: ServiceError| Failed { error, claimed: None };
-        let transaction = self.db.begin().await.map_err(|error| unclaimed(error.into()))?;
+        let transaction = self.db.begin_keyed().await.map_err(|error| unclaimed(error.into()))?;
         let claim = Claim::take(&transaction, self.reader.as_ref(), limit).await.map_err(unclaimed)?;
         let Some(first) = claim.first() else { return Ok(Applied::default()) };
         let failed = |error: ServiceError| Failed { error, claimed: Some(first) };

@@ -101,6 +101,23 @@ impl Db {
         self.write.begin_with_options(options).await
     }
 
+    /// Begins a transaction that looks up and changes many rows by their keys, a [`Batch`](crate::batch::Batch) at a time.
+    ///
+    /// PostgreSQL does not know how many rows a batch holds, guesses, and where the table is not large yet may read all of it instead
+    /// of a few thousand keys: with each transaction, and long after the table has grown. Here it uses the keys.
+    ///
+    /// # Errors
+    /// Where no connection is to be had.
+    pub async fn begin_keyed(&self) -> Result<DatabaseTransaction, DbErr> {
+        let transaction = self.begin().await?;
+        if self.is_postgres() {
+            let by_key =
+                "SET LOCAL enable_hashjoin = off; SET LOCAL enable_mergejoin = off; SET LOCAL enable_seqscan = off";
+            transaction.execute_unprepared(by_key).await?;
+        }
+        Ok(transaction)
+    }
+
     /// Whether the database answers.
     ///
     /// # Errors

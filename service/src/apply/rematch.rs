@@ -48,7 +48,7 @@ impl Applier {
     /// Tries the events behind the id `last`; returns the last one tried, `None` at the end, and how many were matched.
     async fn rematch_page(&self, last: i64) -> Result<(Option<i64>, u64)> {
         let now = self.clock.now();
-        let transaction = self.db.begin().await?;
+        let transaction = self.db.begin_keyed().await?;
         let sql = format!("SELECT {COLUMNS} FROM event WHERE recipient IS NULL AND id > $1 ORDER BY id LIMIT $2");
         let rows = query_all(&transaction, &sql, [last.into(), PAGE.into()]).await?;
         let mut events = rows.iter().map(|row| pending(row, Some(self.reader.as_ref()))).collect::<Result<Vec<_>>>()?;

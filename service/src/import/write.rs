@@ -52,7 +52,7 @@ pub async fn write(services: &Services, target: Target, after: i64, chunk: &Chun
 }
 
 async fn write_once(services: &Services, target: Target, after: i64, chunk: &Chunk) -> Result<Counts> {
-    let transaction = services.db.begin().await?;
+    let transaction = services.db.begin_keyed().await?;
     let campaign = campaigns::lock(&transaction, services.db.is_postgres(), target.campaign).await?;
     if campaign.state == CampaignState::Canceled {
         return Err(Refusal::new(RefusalCode::Conflict, "this campaign was cancelled: it takes no recipients").into());
