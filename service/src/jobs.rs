@@ -18,6 +18,9 @@ pub use kind::{JobKind, JobState, Queue};
 pub(crate) use list::get;
 pub use list::{Job, JobFilter};
 
+/// For how long a job is its worker's before that has to say again that it is still at it, in seconds.
+pub const LEASE_SECONDS: i64 = 60;
+
 /// A job to be done.
 #[derive(Clone, Debug)]
 pub struct NewJob {

@@ -11,9 +11,7 @@ use tokio_util::sync::CancellationToken;
 
 use crate::Deps;
 
-/// For how long a job is this worker's before it has to say that it is still at it, in seconds.
-const LEASE_SECONDS: i64 = 60;
-/// How often it says so.
+/// How often a worker says that it is still at its job.
 const RENEW_EVERY: Duration = Duration::from_secs(15);
 /// After so many attempts a job is given up.
 const ATTEMPTS: i32 = 8;
@@ -22,7 +20,8 @@ const ATTEMPTS: i32 = 8;
 pub async fn run(deps: &Deps, id: i64, shutdown: &CancellationToken) {
     let now = deps.services.now();
     let worker = format!("{}", std::process::id());
-    let claimed = jobs::claim(deps.services.db(), Which::Id(id), &worker, now, now.plus_seconds(LEASE_SECONDS)).await;
+    let claimed =
+        jobs::claim(deps.services.db(), Which::Id(id), &worker, now, now.plus_seconds(jobs::LEASE_SECONDS)).await;
     let job = match claimed {
         Ok(Some(job)) => job,
         Ok(None) => return,
@@ -52,7 +51,7 @@ pub async fn run(deps: &Deps, id: i64, shutdown: &CancellationToken) {
 async fn keep(deps: &Deps, job: &ClaimedJob) {
     loop {
         tokio::time::sleep(RENEW_EVERY).await;
-        let lease_until = deps.services.now().plus_seconds(LEASE_SECONDS);
+        let lease_until = deps.services.now().plus_seconds(jobs::LEASE_SECONDS);
         match jobs::renew(deps.services.db(), job, lease_until).await {
             Ok(true) => {}
             Ok(false) => {

@@ -1,7 +1,5 @@
 //! Importing an upload by a job.
 
-use std::time::Duration;
-
 use domain::campaign::CampaignState;
 use serde::{Deserialize, Serialize};
 
@@ -12,11 +10,6 @@ use crate::campaigns;
 use crate::error::{Refusal, RefusalCode, Result};
 use crate::jobs::{self, ClaimedJob, Job, JobKind, JobProgress, NewJob};
 use crate::uploads;
-
-/// For as long as a worker may say nothing before its import is given to another.
-const LEASE_SECONDS: i64 = 60;
-/// After so long without progress a worker says that it is still there.
-const RENEW_AFTER: Duration = Duration::from_secs(20);
 
 /// What an import job needs to know.
 #[derive(Clone, Debug, Serialize, Deserialize)]
@@ -88,12 +81,8 @@ pub async fn run_import_job(
     let source = Source::file(uploads::open(services, &payload.upload_id).await?)?;
     let mut import = Import::resume(services, payload.import_id, position, source, payload.options).await?;
     loop {
-        let step = tokio::select! {
-            step = import.step() => step?,
-            lost = keep(services, job) => return lost.map(|()| None),
-        };
-        let Some(progress) = step else { break };
-        let lease_until = services.now().plus_seconds(LEASE_SECONDS);
+        let Some(progress) = import.step().await? else { break };
+        let lease_until = services.now().plus_seconds(jobs::LEASE_SECONDS);
         let progress = JobProgress { done: progress.counts.read(), total: None, skipped: progress.counts.skipped };
         if !jobs::progress(&services.db, job, progress, lease_until).await? {
             return Ok(None);
@@ -101,16 +90,6 @@ pub async fn run_import_job(
         report(progress);
     }
     import.finish().await.map(Some)
-}
-
-/// Keeps the job while a step takes long, as the first does that passes over what was done before. Returns when the job is lost.
-async fn keep(services: &Services, job: &ClaimedJob) -> Result<()> {
-    loop {
-        tokio::time::sleep(RENEW_AFTER).await;
-        if !jobs::renew(&services.db, job, services.now().plus_seconds(LEASE_SECONDS)).await? {
-            return Ok(());
-        }
-    }
 }
 
 /// What an import did that ended before its job did.
