@@ -83,14 +83,14 @@ impl Serving {
         let Installation { config, db, services, clock } = self.installation.clone();
         let fetch = Arc::new(HttpsFetch::try_new().context("while preparing to fetch certificates")?);
         let sources = Arc::new(Sources::new(config.sources.clone(), &config.public_url, fetch, clock.clone()));
-        let (made, shown, wake) = (Changes::default(), Changes::default(), Wake::default());
+        let (made, shown, wake) = (services.changes().clone(), Changes::default(), Wake::default());
         let applier = Applier::new(db.clone(), clock.clone(), sources.clone(), made.clone());
         // Two transactions at once keep PostgreSQL busy while the other reads; SQLite has one writer.
         let appliers = if db.is_postgres() { 2 } else { 1 };
         let shown = if config.redis_url.is_empty() {
             made
         } else {
-            self.tell_changes(config.redis_url.expose(), &made, &shown, parts);
+            self.tell_changes(config.redis_url.expose(), &made, &shown, parts.api);
             shown
         };
         let mut relay = Relay::new(services.clone(), self.queues.clone(), wake.clone(), appliers);
@@ -120,15 +120,13 @@ impl Serving {
     }
 
     /// What this process changes is shown here and told to others through Redis; what others change is shown here, too.
-    fn tell_changes(&mut self, url: &str, made: &Changes, shown: &Changes, parts: &Parts) {
-        if parts.worker.is_some() {
-            let (url, made, shutdown) = (url.to_owned(), made.clone(), self.shutdown.clone());
-            self.spawn(async move {
-                worker::changes::publish(url, made, shutdown).await;
-                Ok(())
-            });
-        }
-        if parts.api {
+    fn tell_changes(&mut self, url: &str, made: &Changes, shown: &Changes, api: bool) {
+        let (all, changed, shutdown) = (url.to_owned(), made.clone(), self.shutdown.clone());
+        self.spawn(async move {
+            worker::changes::publish(all, changed, shutdown).await;
+            Ok(())
+        });
+        if api {
             let (url, shown, shutdown) = (url.to_owned(), shown.clone(), self.shutdown.clone());
             self.spawn(async move {
                 worker::changes::listen(url, shown, shutdown).await;

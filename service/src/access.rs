@@ -7,6 +7,7 @@ use std::sync::Arc;
 
 use domain::{Clock, Timestamp};
 
+use crate::changes::Changes;
 use crate::cursor::CursorKey;
 use crate::db::Db;
 use crate::error::Refusal;
@@ -23,13 +24,22 @@ pub struct Services {
     pub(crate) cursor_key: CursorKey,
     /// Where uploads lie.
     pub(crate) data_dir: Arc<std::path::Path>,
+    /// Told whose figures change.
+    pub(crate) changes: Changes,
 }
 
 impl Services {
     /// Over this database; `secret` is the installation's key, `data_dir` the folder that its processes share.
     #[must_use]
     pub fn new(db: Db, clock: Arc<dyn Clock>, secret: &[u8; 32], data_dir: &std::path::Path) -> Self {
-        Self { db, clock, cursor_key: CursorKey::derive(secret), data_dir: data_dir.into() }
+        let (cursor_key, changes) = (CursorKey::derive(secret), Changes::default());
+        Self { db, clock, cursor_key, data_dir: data_dir.into(), changes }
+    }
+
+    /// The campaigns that these services change.
+    #[must_use]
+    pub const fn changes(&self) -> &Changes {
+        &self.changes
     }
 
     /// What `subject` may do.

@@ -35,7 +35,7 @@ use partitions::Partitions;
 use pending::Pending;
 
 /// As many events are applied in one transaction: enough to spread the cost of a commit, few enough to keep locks short.
-const EVENTS_PER_TRANSACTION: usize = 5_000;
+const EVENTS_PER_TRANSACTION: usize = 8_000;
 
 /// What one transaction applied.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]

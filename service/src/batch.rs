@@ -144,7 +144,10 @@ impl Batch {
     }
 
     fn into_arrays(self) -> Vec<Value> {
-        self.values.into_iter().map(|values| array_literal(&values).into()).collect()
+        // A column of nulls need not travel: unnest fills up what is shorter.
+        let is_null = |value: &Value| *value == value.as_null();
+        let array = |values: Vec<Value>| (!values.iter().all(is_null)).then(|| array_literal(&values)).into();
+        self.values.into_iter().map(array).collect()
     }
 
     fn into_json(self) -> Result<String, DbErr> {

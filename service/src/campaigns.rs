@@ -13,6 +13,7 @@ use crate::access::Marketer;
 use crate::audit;
 use crate::db::{execute, query_all, query_one};
 use crate::error::{Refusal, RefusalCode, Result, ServiceError};
+use crate::by_status;
 use crate::rollup::RollUp;
 use crate::subject::Subject;
 
@@ -122,6 +123,7 @@ impl Marketer {
         let detail = serde_json::json!({ "recipients": canceled });
         audit::record(&transaction, now, &self.subject, "campaign.canceled", object(id), Some(detail)).await?;
         transaction.commit().await?;
+        self.services.changes.publish(id);
         Ok(campaign)
     }
 }
@@ -223,6 +225,7 @@ async fn cancel_recipients<C: ConnectionTrait>(connection: &C, campaign: i64, no
         [campaign.into(), ready.into(), canceled.into()],
     )
     .await?;
+    by_status::change_all(connection, campaign, RecipientStatus::Ready, RecipientStatus::Canceled).await?;
     // A campaign is cancelled once: those that are cancelled now are those that were just changed.
     let domains = query_all(
         connection,

@@ -42,7 +42,9 @@ impl Db {
         let mut connect = ConnectOptions::new(&options.url);
         connect
             .max_connections(options.max_connections)
-            .min_connections(options.max_connections.min(4))
+            // All from the start: a connection belongs to the runtime that opened it, and with those of actix a busy thread's should
+            // not have to carry another's statements.
+            .min_connections(options.max_connections)
             .acquire_timeout(Duration::from_secs(10))
             // A ping on every acquire costs a round trip on every request; a connection that is gone is noticed by its first
             // statement, and whoever can try again does.
@@ -103,17 +105,16 @@ impl Db {
 
     /// Begins a transaction that looks up and changes many rows by their keys, a [`Batch`](crate::batch::Batch) at a time.
     ///
-    /// PostgreSQL does not know how many rows a batch holds, guesses, and where the table is not large yet may read all of it instead
-    /// of a few thousand keys: with each transaction, and long after the table has grown. Here it uses the keys.
+    /// PostgreSQL has no true statistics of a table that is being filled, and may read all of it instead of a few thousand keys: with
+    /// each transaction, and long after the table has grown. Here it begins with the batch, which statements name first, and
+    /// looks up the rest by the keys.
     ///
     /// # Errors
     /// Where no connection is to be had.
     pub async fn begin_keyed(&self) -> Result<DatabaseTransaction, DbErr> {
         let transaction = self.begin().await?;
         if self.is_postgres() {
-            let by_key =
-                "SET LOCAL enable_hashjoin = off; SET LOCAL enable_mergejoin = off; SET LOCAL enable_seqscan = off";
-            transaction.execute_unprepared(by_key).await?;
+            transaction.execute_unprepared(BY_KEY).await?;
         }
         Ok(transaction)
     }
@@ -126,6 +127,12 @@ impl Db {
         query_all(&self.read, "SELECT 1", []).await.map(|_| ())
     }
 }
+
+/// What leaves the planner no other way than a loop over the batch and an index scan for each row. It plans each time: a plan from
+/// the time when a table was empty may use the wrong index of it.
+const BY_KEY: &str = "SET LOCAL enable_hashjoin = off; SET LOCAL enable_mergejoin = off; SET LOCAL enable_seqscan = off; \
+    SET LOCAL enable_material = off; SET LOCAL join_collapse_limit = 1; SET LOCAL max_parallel_workers_per_gather = 0; \
+    SET LOCAL plan_cache_mode = force_custom_plan";
 
 fn sqlite_options(url: &str, connections: u32) -> ConnectOptions {
     let mut options = ConnectOptions::new(url);

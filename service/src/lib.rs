@@ -8,6 +8,7 @@ pub mod addresses;
 pub mod apply;
 pub mod audit;
 pub mod batch;
+pub mod by_status;
 pub mod campaigns;
 pub mod changes;
 pub mod cursor;

@@ -50,6 +50,9 @@ pub struct RecipientQuery {
     pub descending: bool,
 }
 
+/// Where a list begins with the status.
+const BY_STATUS: &str = "recipient_status s JOIN recipient r ON r.campaign_id = s.campaign_id AND r.number = s.number";
+
 impl Reader {
     /// A page of the recipients of a campaign: none where there is no such campaign. With `details` they are read whole.
     ///
@@ -120,8 +123,9 @@ impl Reader {
                 self.subject.require(Role::Marketer)?;
                 Some(Sort::Text("r.email_key"))
             }
-            RecipientOrder::Status => Some(Sort::Small("r.status")),
+            RecipientOrder::Status => Some(Sort::Small("s.status")),
         };
+        let by_status = query.order == RecipientOrder::Status || query.filter.asks_for_status();
         let scope = serde_json::to_string(&(
             "recipients",
             query.campaign,
@@ -132,9 +136,9 @@ impl Reader {
         ))?;
         Ok(List {
             columns,
-            from: "recipient r",
-            condition: query.filter.condition(query.campaign, search.as_deref()),
-            order: Order { sort, id: "r.number", descending: query.descending },
+            from: if by_status { BY_STATUS } else { "recipient r" },
+            condition: query.filter.condition(query.campaign, search.as_deref(), by_status),
+            order: Order { sort, id: if by_status { "s.number" } else { "r.number" }, descending: query.descending },
             scope,
         })
     }

@@ -10,6 +10,7 @@ use sea_orm::{ConnectionTrait, QueryResult};
 use serde::Serialize;
 
 use crate::access::Services;
+use crate::by_status;
 use crate::db::{execute, query_all};
 use crate::error::Result;
 use crate::facts_row::{self, FACT_COLUMNS};
@@ -20,7 +21,7 @@ use crate::rollup::{RollUp, figure_names, moment_names};
 pub struct Recounted {
     /// Roll-up rows that were compared.
     pub compared: u64,
-    /// Those that did not agree with the rows they count.
+    /// Those that did not agree with the rows they count, and recipients that were listed under a status that is not theirs.
     pub different: u64,
     /// Those that were put right.
     pub repaired: u64,
@@ -74,6 +75,13 @@ async fn recount_campaign(services: &Services, campaign: i64, repair: bool) -> R
                 found.different += 1;
                 different_tables.insert(table.name);
             }
+        }
+    }
+    let misplaced = by_status::differences(&transaction, campaign).await?;
+    if misplaced > 0 {
+        found.different += misplaced.unsigned_abs();
+        if repair {
+            by_status::repair(&transaction, campaign).await?;
         }
     }
     if repair && found.different > 0 {

@@ -10,6 +10,7 @@ use domain::contribution::{BounceReason, Contribution, Figure, Figures, Moment};
 use sea_orm::{ConnectionTrait, DbErr};
 
 use crate::batch::{Batch, Column};
+use crate::by_status::ByStatus;
 use crate::recount::Rows;
 
 /// The differences that a transaction makes to the roll-ups.
@@ -19,6 +20,20 @@ pub struct RollUp {
     domains: HashMap<i64, HashMap<String, Figures>>,
     hours: BTreeMap<(i64, i64), [i64; MOMENTS]>,
     bounces: BTreeMap<(i64, BounceReason), i64>,
+    links: BTreeMap<(i64, i64), LinkFigures>,
+    /// Not a figure, but written with them.
+    pub by_status: ByStatus,
+}
+
+/// What is counted of a link.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct LinkFigures {
+    /// Clicks of persons.
+    pub clicks: i64,
+    /// Recipients who clicked.
+    pub clickers: i64,
+    /// Clicks of machines.
+    pub machine_clicks: i64,
 }
 
 const MOMENTS: usize = Moment::ALL.len();
@@ -52,6 +67,17 @@ impl RollUp {
             if let Some(reason) = contribution.bounce {
                 *self.bounces.entry((campaign, reason)).or_default() += sign;
             }
+        }
+    }
+
+    /// What clicks count for a link changed.
+    pub fn change_link(&mut self, campaign: i64, link: i64, before: LinkFigures, after: LinkFigures) {
+        if before != after {
+            self.touch(campaign);
+            let figures = self.links.entry((campaign, link)).or_default();
+            figures.clicks += after.clicks - before.clicks;
+            figures.clickers += after.clickers - before.clickers;
+            figures.machine_clicks += after.machine_clicks - before.machine_clicks;
         }
     }
 
@@ -92,12 +118,15 @@ impl RollUp {
     ///
     /// # Errors
     /// Those of the database.
-    pub async fn write<C: ConnectionTrait>(self, connection: &C, now: Timestamp) -> Result<(), DbErr> {
-        // The campaign's own row first: it stands for the lock on all of the campaign's figures, see `recount`.
+    pub async fn write<C: ConnectionTrait>(mut self, connection: &C, now: Timestamp) -> Result<(), DbErr> {
+        std::mem::take(&mut self.by_status).write(connection).await?;
+        // The campaign's own row first: it stands for the lock on all of the campaign's figures, see `recount`. Behind it only
+        // what must be: other transactions wait for it.
         self.write_campaigns(connection, now).await?;
         self.write_domains(connection).await?;
         self.write_hours(connection).await?;
-        self.write_bounces(connection).await
+        self.write_bounces(connection).await?;
+        self.write_links(connection).await
     }
 
     async fn write_campaigns<C: ConnectionTrait>(&self, connection: &C, now: Timestamp) -> Result<(), DbErr> {
@@ -187,7 +216,31 @@ impl RollUp {
                    DO UPDATE SET recipients = bounce_statistics.recipients + excluded.recipients";
         batch.execute(connection, sql, []).await.map(|_| ())
     }
+
+    async fn write_links<C: ConnectionTrait>(&self, connection: &C) -> Result<(), DbErr> {
+        let mut batch = Batch::new(LINK_COLUMNS);
+        for ((campaign, link), figures) in &self.links {
+            batch.push([*link, *campaign, figures.clicks, figures.clickers, figures.machine_clicks].map(Into::into));
+        }
+        if batch.is_empty() {
+            return Ok(());
+        }
+        let sql = "INSERT INTO link_statistics (link_id, campaign_id, clicks, clickers, machine_clicks) \
+                   SELECT link_id, campaign_id, clicks, clickers, machine_clicks FROM {rows} WHERE true \
+                   ON CONFLICT (link_id) DO UPDATE SET clicks = link_statistics.clicks + excluded.clicks, \
+                   clickers = link_statistics.clickers + excluded.clickers, \
+                   machine_clicks = link_statistics.machine_clicks + excluded.machine_clicks";
+        batch.execute(connection, sql, []).await.map(|_| ())
+    }
 }
+
+const LINK_COLUMNS: &[(&str, Column)] = &[
+    ("link_id", Column::Big),
+    ("campaign_id", Column::Big),
+    ("clicks", Column::Big),
+    ("clickers", Column::Big),
+    ("machine_clicks", Column::Big),
+];
 
 /// An SMTP reply code as it is stored.
 pub(crate) fn smtp_code(code: Option<u16>) -> Option<i16> {

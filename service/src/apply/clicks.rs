@@ -11,6 +11,7 @@ use sea_orm::ConnectionTrait;
 use super::pending::{Pending, RecipientKey, sha256_hex, verdict_code, verdict_from_code};
 use crate::batch::{Batch, Column};
 use crate::error::Result;
+use crate::rollup::{LinkFigures, RollUp};
 
 /// A click as it is stored, and the verdict that was on it so far: `None` for a new one.
 struct Stored {
@@ -19,20 +20,13 @@ struct Stored {
     verdict: Option<Verdict>,
 }
 
-/// What a link counts.
-#[derive(Clone, Copy, Default, PartialEq, Eq)]
-struct LinkFigures {
-    clicks: i64,
-    clickers: i64,
-    machine_clicks: i64,
-}
-
 /// Keeps new clicks, judges all clicks of their recipients anew, and returns what these add up to.
 ///
 /// The recipients are locked by the caller.
 pub async fn record<C: ConnectionTrait>(
     connection: &C,
     new: &[&Pending],
+    rollup: &mut RollUp,
 ) -> Result<BTreeMap<RecipientKey, ClickSummary>> {
     let links = links(connection, new).await?;
     let mut clicks = known(connection, new).await?;
@@ -78,7 +72,9 @@ pub async fn record<C: ConnectionTrait>(
                    WHERE click.campaign_id = rows.campaign_id AND click.id = rows.id";
         changes.execute(connection, sql, []).await?;
     }
-    write_link_figures(connection, figures).await?;
+    for ((campaign, link), [before, after]) in figures {
+        rollup.change_link(campaign, link, before, after);
+    }
     Ok(summaries)
 }
 
@@ -175,36 +171,4 @@ fn count_links(
             }
         }
     }
-}
-
-async fn write_link_figures<C: ConnectionTrait>(
-    connection: &C,
-    figures: BTreeMap<(i64, i64), [LinkFigures; 2]>,
-) -> Result<()> {
-    let mut batch = Batch::new(&[
-        ("link_id", Column::Big),
-        ("campaign_id", Column::Big),
-        ("clicks", Column::Big),
-        ("clickers", Column::Big),
-        ("machine_clicks", Column::Big),
-    ]);
-    for ((campaign, link), [before, after]) in figures.into_iter().filter(|(_, [before, after])| before != after) {
-        batch.push([
-            link.into(),
-            campaign.into(),
-            (after.clicks - before.clicks).into(),
-            (after.clickers - before.clickers).into(),
-            (after.machine_clicks - before.machine_clicks).into(),
-        ]);
-    }
-    if batch.is_empty() {
-        return Ok(());
-    }
-    let sql = "INSERT INTO link_statistics (link_id, campaign_id, clicks, clickers, machine_clicks) \
-               SELECT link_id, campaign_id, clicks, clickers, machine_clicks FROM {rows} WHERE true \
-               ON CONFLICT (link_id) DO UPDATE SET clicks = link_statistics.clicks + excluded.clicks, \
-               clickers = link_statistics.clickers + excluded.clickers, \
-               machine_clicks = link_statistics.machine_clicks + excluded.machine_clicks";
-    batch.execute(connection, sql, []).await?;
-    Ok(())
 }

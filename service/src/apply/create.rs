@@ -7,6 +7,7 @@ use domain::contribution::{Contribution, contribution};
 use domain::email::{self, EmailAddress};
 use domain::facts::Facts;
 use domain::reading::Create;
+use domain::status::RecipientStatus;
 use sea_orm::ConnectionTrait;
 
 use super::matching;
@@ -130,6 +131,7 @@ async fn recipients<C: ConnectionTrait>(
         let address = address.ok_or_else(|| ServiceError::Inconsistent("an address vanished".to_owned()))?;
         let (domain, simulator) = (email::domain_of_key(&key).to_owned(), email::is_simulator(&key));
         rollup.change(campaign, &domain, &Contribution::default(), &contribution(&facts, simulator));
+        rollup.by_status.change(campaign, number, None, RecipientStatus::Ready);
         batch.push([
             number.into(),
             address.into(),

@@ -35,8 +35,8 @@ const COLUMNS: &[(&str, Column)] = &[
 pub async fn insert<C: ConnectionTrait>(connection: &C, mut events: Vec<Pending>) -> Result<Vec<Pending>> {
     // In the order of the key, so that two transactions with the same events wait for each other, not in a circle.
     events.sort_unstable_by(|left, right| {
-        let key = |event: &Pending| (event.provider.code(), event.occurred_at);
-        key(left).cmp(&key(right)).then_with(|| left.event_id.cmp(&right.event_id))
+        let provider = left.provider.code().cmp(&right.provider.code());
+        provider.then_with(|| left.event_id.cmp(&right.event_id)).then_with(|| left.occurred_at.cmp(&right.occurred_at))
     });
     let mut batch = Batch::new(COLUMNS);
     for event in &events {

@@ -4,6 +4,7 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use domain::contribution::contribution;
 use domain::facts::Facts;
+use domain::status::{RecipientStatus, status};
 use domain::{EventKind, Timestamp};
 use sea_orm::{ConnectionTrait, DatabaseBackend, DbErr};
 
@@ -21,6 +22,8 @@ struct Recipient {
     is_simulator: bool,
     has_ref: bool,
     facts: Facts,
+    /// Before the new events.
+    status: RecipientStatus,
 }
 
 /// Folds matched events that are new into their recipients, addresses and clicks, and adds the differences to `rollup`.
@@ -55,7 +58,7 @@ pub async fn fold<C: ConnectionTrait>(
     }
     let clicked = events.iter().filter(|event| event.kind == EventKind::Clicked).collect::<Vec<_>>();
     if !clicked.is_empty() {
-        for (key, summary) in clicks::record(connection, &clicked).await? {
+        for (key, summary) in clicks::record(connection, &clicked, rollup).await? {
             if let Some(recipient) = recipients.get_mut(&key) {
                 recipient.facts.set_clicks(summary);
             }
@@ -64,6 +67,7 @@ pub async fn fold<C: ConnectionTrait>(
     for ((key, recipient), before) in recipients.iter().zip(&before) {
         let after = contribution(&recipient.facts, recipient.is_simulator);
         rollup.change(key.campaign, &recipient.domain, before, &after);
+        rollup.by_status.change(key.campaign, key.number, Some(recipient.status), status(&recipient.facts).0);
     }
     if !refs.is_empty() {
         create::learn_refs(connection, refs).await?;
@@ -92,12 +96,14 @@ async fn lock<C: ConnectionTrait>(
     let mut recipients = BTreeMap::new();
     for row in batch.query(connection, &sql, []).await? {
         let key = RecipientKey { campaign: row.try_get_by_index(0)?, number: row.try_get_by_index(1)? };
+        let facts = facts_row::read(&row, 6)?;
         let recipient = Recipient {
             email_key: row.try_get_by_index(2)?,
             domain: row.try_get_by_index(3)?,
             is_simulator: row.try_get_by_index(4)?,
             has_ref: row.try_get_by_index(5)?,
-            facts: facts_row::read(&row, 6)?,
+            status: status(&facts).0,
+            facts,
         };
         recipients.insert(key, recipient);
     }

@@ -18,6 +18,7 @@ struct Candidate {
 /// Finds the campaign and the recipient of each event that has none yet.
 pub async fn match_all<C: ConnectionTrait>(connection: &C, events: &mut [Pending]) -> Result<(), DbErr> {
     find_campaigns(connection, events).await?;
+    by_ref_in_campaign(connection, events).await?;
     by_message_id(connection, events).await?;
     by_ref(connection, events).await?;
     by_address(connection, events).await
@@ -38,6 +39,29 @@ pub async fn find_campaigns<C: ConnectionTrait>(connection: &C, events: &mut [Pe
     }
     for event in events.iter_mut().filter(|event| event.campaign.is_none()) {
         event.campaign = event.campaign_keys.iter().find_map(|key| ids.get(key)).copied();
+    }
+    Ok(())
+}
+
+/// By our own id and the campaign, where an event names both: nothing can contradict them, and it is one key to look up.
+async fn by_ref_in_campaign<C: ConnectionTrait>(connection: &C, events: &mut [Pending]) -> Result<(), DbErr> {
+    let place = |event: &Pending| Some((event.campaign?, event.recipient_ref.clone()?));
+    let places: BTreeSet<(i64, String)> =
+        events.iter().filter(|event| event.matched.is_none()).filter_map(place).collect();
+    if places.is_empty() {
+        return Ok(());
+    }
+    let mut batch = Batch::new(&[("campaign_id", Column::Big), ("ref", Column::Text)]);
+    places.into_iter().for_each(|(campaign, id)| batch.push([campaign.into(), id.into()]));
+    let sql = "SELECT recipient.campaign_id, recipient.ref, recipient.number FROM {rows} \
+               JOIN recipient ON recipient.ref = rows.ref AND recipient.campaign_id = rows.campaign_id";
+    let mut found: HashMap<(i64, String), i64> = HashMap::new();
+    for row in batch.query(connection, sql, []).await? {
+        found.insert((row.try_get_by_index(0)?, row.try_get_by_index(1)?), row.try_get_by_index(2)?);
+    }
+    for event in events.iter_mut().filter(|event| event.matched.is_none()) {
+        let Some(place) = place(event) else { continue };
+        event.matched = found.get(&place).map(|number| RecipientKey { campaign: place.0, number: *number });
     }
     Ok(())
 }

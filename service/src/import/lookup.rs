@@ -46,16 +46,16 @@ impl Lookup<'_> {
         if candidates.is_empty() {
             return Ok(Vec::new());
         }
-        let mut numbers = Batch::new(&[("number", Column::Big)]);
-        candidates.into_iter().for_each(|number| numbers.push([number.into()]));
+        let mut numbers = Batch::new(&[("campaign_id", Column::Big), ("number", Column::Big)]);
+        candidates.into_iter().for_each(|number| numbers.push([self.target.campaign.into(), number.into()]));
         let lock = if self.postgres { "FOR NO KEY UPDATE OF r" } else { "" };
         let sql = format!(
             "SELECT r.number, r.email_key, r.domain, r.ref, r.name, r.company, r.owner, r.crm_id, r.attributes, r.is_simulator, \
                 r.status, r.skip, r.import_id \
-             FROM {{rows}} CROSS JOIN recipient AS r WHERE r.campaign_id = {{1}} AND r.number = rows.number \
-             ORDER BY r.number {lock}"
+             FROM {{rows}} CROSS JOIN recipient AS r \
+             WHERE r.campaign_id = rows.campaign_id AND r.number = rows.number ORDER BY r.number {lock}"
         );
-        let found = numbers.query(self.transaction, &sql, [self.target.campaign.into()]).await?;
+        let found = numbers.query(self.transaction, &sql, []).await?;
         found.iter().map(|row| read_known(row, self.target.import)).collect()
     }
 
@@ -65,11 +65,12 @@ impl Lookup<'_> {
         if ids.is_empty() {
             return Ok(Vec::new());
         }
-        let mut batch = Batch::new(&[("ref", Column::Text)]);
-        ids.into_iter().for_each(|id| batch.push([id.to_owned().into()]));
-        let sql =
-            "SELECT r.number FROM {rows} CROSS JOIN recipient AS r WHERE r.ref = rows.ref AND r.campaign_id = {1}";
-        numbers(&batch.query(self.transaction, sql, [self.target.campaign.into()]).await?)
+        let campaign = self.target.campaign;
+        let mut batch = Batch::new(&[("campaign_id", Column::Big), ("ref", Column::Text)]);
+        ids.into_iter().for_each(|id| batch.push([campaign.into(), id.to_owned().into()]));
+        let sql = "SELECT r.number FROM {rows} CROSS JOIN recipient AS r \
+            WHERE r.ref = rows.ref AND r.campaign_id = rows.campaign_id";
+        numbers(&batch.query(self.transaction, sql, []).await?)
     }
 
     /// The numbers of those with the rows' addresses: of each as many as there are rows with it, first those that no row of this
@@ -80,14 +81,17 @@ impl Lookup<'_> {
         if wanted.is_empty() {
             return Ok(Vec::new());
         }
-        let mut batch = Batch::new(&[("email_key", Column::Text), ("wanted", Column::Big)]);
-        wanted.into_iter().for_each(|(key, count)| batch.push([key.to_owned().into(), count.into()]));
+        let campaign = self.target.campaign;
+        let mut batch =
+            Batch::new(&[("campaign_id", Column::Big), ("email_key", Column::Text), ("wanted", Column::Big)]);
+        wanted.into_iter().for_each(|(key, count)| batch.push([campaign.into(), key.to_owned().into(), count.into()]));
         let sql = "SELECT number FROM (\
                 SELECT r.number, rows.wanted, row_number() OVER (PARTITION BY r.email_key \
-                    ORDER BY CASE WHEN r.import_id = {2} THEN 1 ELSE 0 END, r.number) AS place \
-                FROM {rows} CROSS JOIN recipient AS r WHERE r.campaign_id = {1} AND r.email_key = rows.email_key\
+                    ORDER BY CASE WHEN r.import_id = {1} THEN 1 ELSE 0 END, r.number) AS place \
+                FROM {rows} CROSS JOIN recipient AS r \
+                WHERE r.campaign_id = rows.campaign_id AND r.email_key = rows.email_key\
             ) AS candidate WHERE place <= wanted";
-        numbers(&batch.query(self.transaction, sql, [self.target.campaign.into(), self.target.import.into()]).await?)
+        numbers(&batch.query(self.transaction, sql, [self.target.import.into()]).await?)
     }
 
     /// The addresses of new recipients, made where they are not known yet.

@@ -77,8 +77,12 @@ async fn write_once(services: &Services, target: Target, after: i64, chunk: &Chu
     let (counts, rollup) = (batch.counts, batch.rollup);
     advance(&transaction, target, (after, chunk.last_line), counts).await?;
     report(&transaction, target, issues).await?;
+    let changes = rollup.campaigns().next().is_some();
     rollup.write(&transaction, services.now()).await?;
     transaction.commit().await?;
+    if changes {
+        services.changes.publish(target.campaign);
+    }
     Ok(counts)
 }
 
@@ -100,8 +104,10 @@ const RECIPIENT: &[(&str, Column)] = &[
     ("skip", Column::Small),
     ("sent_at", Column::Big),
 ];
+// A constant campaign instead would make SQLite look at all of its recipients for each row, and PostgreSQL too while it has no
+// statistics of a table that is being filled.
+const SAME: &[(&str, Column)] = &[("campaign_id", Column::Big), ("number", Column::Big)];
 const CHANGE: &[(&str, Column)] = &[
-    // A constant campaign instead would make SQLite look at all of its recipients for each row.
     ("campaign_id", Column::Big),
     ("number", Column::Big),
     ("ref", Column::Text),
@@ -148,6 +154,7 @@ impl Writing<'_> {
             }
             let now = contribution(&facts, new.is_simulator());
             self.rollup.change(self.target.campaign, row.domain(), &Contribution::default(), &now);
+            self.rollup.by_status.change(self.target.campaign, number, None, status);
             if let Some(id) = &row.message_id {
                 self.messages.push([id.clone().into(), number.into()]);
             }
@@ -198,7 +205,7 @@ impl Writing<'_> {
             }
         }
         let new_message = self.add_messages().await?;
-        let (mut same, mut changed) = (Batch::new(&[("number", Column::Big)]), Batch::new(CHANGE));
+        let (mut same, mut changed) = (Batch::new(SAME), Batch::new(CHANGE));
         for Claimed { mut known, row, gains_id } in claimed {
             let is_sent_now = known.status == RecipientStatus::Ready && self.sent_at.is_some();
             let says_new = known.take_over(row);
@@ -211,7 +218,7 @@ impl Writing<'_> {
                 self.counts.unchanged += 1;
             }
             if !is_changed {
-                same.push([known.number.into()]);
+                same.push([self.target.campaign.into(), known.number.into()]);
                 continue;
             }
             let sent_at = self.sent_at.filter(|_| is_sent_now);
@@ -232,8 +239,9 @@ impl Writing<'_> {
             ]);
         }
         if !same.is_empty() {
-            let sql = "UPDATE recipient SET import_id = {2} WHERE campaign_id = {1} AND number IN (SELECT number FROM {rows})";
-            same.execute(self.transaction, sql, [self.target.campaign.into(), self.target.import.into()]).await?;
+            let sql = "UPDATE recipient SET import_id = {1} FROM {rows} \
+                WHERE recipient.campaign_id = rows.campaign_id AND recipient.number = rows.number";
+            same.execute(self.transaction, sql, [self.target.import.into()]).await?;
         }
         if !changed.is_empty() {
             let sql = "UPDATE recipient SET import_id = {1}, ref = rows.ref, name = rows.name, company = rows.company, \
@@ -252,7 +260,9 @@ impl Writing<'_> {
         let contributions = [&before, &after].map(|facts| contribution(facts, known.is_simulator));
         let [before, now] = &contributions;
         self.rollup.change(self.target.campaign, &known.domain, before, now);
-        status(&after).0
+        let after = status(&after).0;
+        self.rollup.by_status.change(self.target.campaign, known.number, Some(known.status), after);
+        after
     }
 
     /// Writes the message ids; returns the recipients for whom one was new.

@@ -130,16 +130,27 @@ impl RecipientFilter {
         }
     }
 
-    /// The condition on the recipients of a campaign, as `recipient r`.
-    pub(crate) fn condition(&self, campaign: i64, search: Option<&str>) -> Sql {
-        let mut sql = Sql::new("r.campaign_id = ");
+    /// Whether it only holds for recipients of some statuses, which can be looked up.
+    #[must_use]
+    pub(crate) fn asks_for_status(&self) -> bool {
+        match self {
+            Self::Status(_) => true,
+            Self::All(parts) => parts.iter().any(Self::asks_for_status),
+            _ => false,
+        }
+    }
+
+    /// The condition on the recipients of a campaign, as `recipient r`; `by_status` where they are found by way of
+    /// `recipient_status s`.
+    pub(crate) fn condition(&self, campaign: i64, search: Option<&str>, by_status: bool) -> Sql {
+        let mut sql = Sql::new(if by_status { "s.campaign_id = " } else { "r.campaign_id = " });
         sql.bind(campaign);
         if !self.names_simulators() {
             sql.push(" AND NOT r.is_simulator");
         }
         if *self != Self::default() {
             sql.push(" AND ");
-            self.lower(&mut sql);
+            self.lower(&mut sql, if by_status { "s.status" } else { "r.status" });
         }
         if let Some(search) = search {
             sql.push(" AND ");
@@ -148,17 +159,18 @@ impl RecipientFilter {
         sql
     }
 
-    /// Every condition is true or false, never null, so that `NOT` means what it says.
-    fn lower(&self, sql: &mut Sql) {
+    /// Every condition is true or false, never null, so that `NOT` means what it says. The status is the same in `r` and `s`, but only
+    /// where it restricts the whole list it can be looked up by the latter.
+    fn lower(&self, sql: &mut Sql, status: &str) {
         match self {
-            Self::All(parts) => lower_joined(sql, parts, " AND ", "TRUE"),
-            Self::Any(parts) => lower_joined(sql, parts, " OR ", "FALSE"),
+            Self::All(parts) => lower_joined(sql, parts, " AND ", "TRUE", status),
+            Self::Any(parts) => lower_joined(sql, parts, " OR ", "FALSE", "r.status"),
             Self::Not(part) => {
                 sql.push("NOT (");
-                part.lower(sql);
+                part.lower(sql, "r.status");
                 sql.push(")");
             }
-            Self::Status(list) => lower_in(sql, "r.status", list.iter().map(|status| status.code())),
+            Self::Status(list) => lower_in(sql, status, list.iter().map(|status| status.code())),
             Self::SkipReason(list) => {
                 lower_in(sql, "COALESCE(r.skip_reason, 0)", list.iter().map(|reason| reason.code()));
             }
@@ -194,7 +206,7 @@ fn domain_key(domain: &str) -> String {
     domain::email::domain_of_key(&key).to_owned()
 }
 
-fn lower_joined(sql: &mut Sql, parts: &[RecipientFilter], word: &str, nothing: &str) {
+fn lower_joined(sql: &mut Sql, parts: &[RecipientFilter], word: &str, nothing: &str, status: &str) {
     if parts.is_empty() {
         sql.push(nothing);
         return;
@@ -204,7 +216,7 @@ fn lower_joined(sql: &mut Sql, parts: &[RecipientFilter], word: &str, nothing: &
         if index > 0 {
             sql.push(word);
         }
-        part.lower(sql);
+        part.lower(sql, status);
     }
     sql.push(")");
 }
