@@ -49,13 +49,14 @@ const SHUTDOWN_SECONDS: u64 = 25;
 const KEEP_ALIVE: Duration = Duration::from_secs(75);
 
 /// What all requests share.
+#[derive(Clone)]
 pub struct AppState {
     services: Services,
     schema: Schema,
     ingest: Arc<dyn IngestDoor>,
     probe: Arc<dyn Probe>,
     options: ApiOptions,
-    sign_in_limits: SignInLimits,
+    sign_in_limits: Arc<SignInLimits>,
     /// Cancelled when the program stops: what has no end of its own ends then.
     stopping: CancellationToken,
 }
@@ -70,7 +71,7 @@ impl AppState {
         probe: Arc<dyn Probe>,
         options: ApiOptions,
     ) -> Self {
-        let sign_in_limits = SignInLimits::new();
+        let sign_in_limits = Arc::new(SignInLimits::new());
         Self { services, schema, ingest, probe, options, sign_in_limits, stopping: CancellationToken::new() }
     }
 }
@@ -81,8 +82,13 @@ impl AppState {
 /// Where the listener cannot be used.
 pub async fn serve(listener: TcpListener, mut state: AppState, shutdown: CancellationToken) -> std::io::Result<()> {
     state.stopping = shutdown.clone();
-    let state = Data::new(state);
-    HttpServer::new(move || App::new().app_data(state.clone()).configure(routes))
+    let threads = std::thread::available_parallelism().map_or(1, std::num::NonZero::get);
+    let of_thread = move || {
+        let services = state.services.of_thread(u32::try_from(threads).unwrap_or(u32::MAX));
+        App::new().app_data(Data::new(AppState { services, ..state.clone() })).configure(routes)
+    };
+    HttpServer::new(of_thread)
+        .workers(threads)
         .keep_alive(KEEP_ALIVE)
         .disable_signals()
         .shutdown_signal(shutdown.cancelled_owned())

@@ -11,7 +11,9 @@ use crate::changes::Changes;
 use crate::cursor::CursorKey;
 use crate::db::Db;
 use crate::error::Refusal;
+use crate::statistics::Campaign;
 use crate::subject::{Role, Subject};
+use crate::together::Together;
 
 /// What all use cases need; cheap to clone.
 #[derive(Clone)]
@@ -26,6 +28,8 @@ pub struct Services {
     pub(crate) data_dir: Arc<std::path::Path>,
     /// Told whose figures change.
     pub(crate) changes: Changes,
+    /// Campaigns that requests look at.
+    pub(crate) campaigns: Together<i64, Campaign>,
 }
 
 impl Services {
@@ -33,7 +37,13 @@ impl Services {
     #[must_use]
     pub fn new(db: Db, clock: Arc<dyn Clock>, secret: &[u8; 32], data_dir: &std::path::Path) -> Self {
         let (cursor_key, changes) = (CursorKey::derive(secret), Changes::default());
-        Self { db, clock, cursor_key, data_dir: data_dir.into(), changes }
+        Self { db, clock, cursor_key, data_dir: data_dir.into(), changes, campaigns: Together::default() }
+    }
+
+    /// The same for one of `threads` threads with a runtime each, see [`Db::of_thread`].
+    #[must_use]
+    pub fn of_thread(&self, threads: u32) -> Self {
+        Self { db: self.db.of_thread(threads), campaigns: Together::default(), ..self.clone() }
     }
 
     /// The campaigns that these services change.

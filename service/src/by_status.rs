@@ -27,10 +27,7 @@ struct Change {
 impl ByStatus {
     /// The status of recipient `number` of `campaign` is now `after`; a new one had none before.
     pub fn change(&mut self, campaign: i64, number: i64, before: Option<RecipientStatus>, after: RecipientStatus) {
-        self.0
-            .entry((campaign, number))
-            .and_modify(|change| change.after = after)
-            .or_insert(Change { before, after });
+        self.0.entry((campaign, number)).and_modify(|change| change.after = after).or_insert(Change { before, after });
     }
 
     /// Writes them.

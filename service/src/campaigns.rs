@@ -11,9 +11,9 @@ use sea_orm::{ConnectionTrait, DbErr, QueryResult};
 
 use crate::access::Marketer;
 use crate::audit;
+use crate::by_status;
 use crate::db::{execute, query_all, query_one};
 use crate::error::{Refusal, RefusalCode, Result, ServiceError};
-use crate::by_status;
 use crate::rollup::RollUp;
 use crate::subject::Subject;
 

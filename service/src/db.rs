@@ -6,7 +6,8 @@ use std::time::Duration;
 use sea_orm::sqlx::sqlite::{SqliteJournalMode, SqliteSynchronous};
 use sea_orm::{
     ConnectOptions, ConnectionTrait, Database, DatabaseBackend, DatabaseConnection, DatabaseTransaction, DbErr,
-    ExecResult, QueryResult, SqliteTransactionMode, Statement, TransactionOptions, TransactionTrait, Value,
+    ExecResult, QueryResult, SqliteTransactionMode, SqlxPostgresConnector, Statement, TransactionOptions,
+    TransactionTrait, Value,
 };
 
 /// How to reach the database.
@@ -42,9 +43,7 @@ impl Db {
         let mut connect = ConnectOptions::new(&options.url);
         connect
             .max_connections(options.max_connections)
-            // All from the start: a connection belongs to the runtime that opened it, and with those of actix a busy thread's should
-            // not have to carry another's statements.
-            .min_connections(options.max_connections)
+            .min_connections(options.max_connections.min(4))
             .acquire_timeout(Duration::from_secs(10))
             // A ping on every acquire costs a round trip on every request; a connection that is gone is noticed by its first
             // statement, and whoever can try again does.
@@ -52,6 +51,24 @@ impl Db {
             .sqlx_logging(false);
         let pool = Database::connect(connect).await?;
         Ok(Self { write: pool.clone(), read: pool })
+    }
+
+    /// The same database with connections of its own, for one of `threads` threads with a runtime each: opened when they are first
+    /// needed, by that thread. A connection's answers come to the runtime that opened it; where that is another thread's, each
+    /// statement costs waking it and being woken by it, which is more than a small statement takes.
+    ///
+    /// SQLite has threads of its own for its connections, and nothing to gain.
+    #[must_use]
+    pub fn of_thread(&self, threads: u32) -> Self {
+        if !self.is_postgres() {
+            return self.clone();
+        }
+        let shared = self.read.get_postgres_connection_pool();
+        let most = shared.options().get_max_connections();
+        let options = shared.options().clone().min_connections(0).max_connections(share(most, threads));
+        let pool = options.connect_lazy_with(shared.connect_options().as_ref().clone());
+        let pool = SqlxPostgresConnector::from_sqlx_postgres_pool(pool);
+        Self { write: pool.clone(), read: pool }
     }
 
     /// The URL of an SQLite file.
@@ -126,6 +143,12 @@ impl Db {
     pub async fn ping(&self) -> Result<(), DbErr> {
         query_all(&self.read, "SELECT 1", []).await.map(|_| ())
     }
+}
+
+/// How many connections each of `threads` threads may open where `most` are the most of a pool: together twice as many, but for
+/// each at least two, so that nothing waits for a single slow statement, and not more than half of them.
+fn share(most: u32, threads: u32) -> u32 {
+    (most.saturating_mul(2) / threads.max(1)).min(most / 2).max(2)
 }
 
 /// What leaves the planner no other way than a loop over the batch and an index scan for each row. It plans each time: a plan from

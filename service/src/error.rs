@@ -20,6 +20,9 @@ pub enum ServiceError {
     /// Something that cannot be, was.
     #[error("{0}")]
     Inconsistent(String),
+    /// What several were waiting for failed for all of them.
+    #[error(transparent)]
+    Shared(std::sync::Arc<Self>),
 }
 
 /// A reason for a refusal, stable: programs may rely on it.
@@ -69,6 +72,7 @@ impl ServiceError {
     pub fn is_transient(&self) -> bool {
         match self {
             Self::Database(error) => is_transient(error),
+            Self::Shared(error) => error.is_transient(),
             Self::Refused(_) | Self::Io(_) | Self::Json(_) | Self::Inconsistent(_) => false,
         }
     }

@@ -26,6 +26,7 @@ pub mod statistics;
 pub mod subject;
 #[cfg(test)]
 mod testing;
+pub(crate) mod together;
 pub mod uploads;
 
 pub use access::{Access, Admin, Marketer, Reader, Services};

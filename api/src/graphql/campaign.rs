@@ -227,6 +227,7 @@ impl List for Campaigns {
 }
 
 /// Campaigns that were there a short while ago, so that paging through recipients need not look for the campaign each time.
+#[derive(Clone)]
 pub struct KnownCampaigns(Cache<i64, ()>);
 
 impl Default for KnownCampaigns {

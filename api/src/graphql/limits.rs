@@ -1,10 +1,13 @@
 //! What a request may ask for at most, and how its text is read.
 //!
 //! Depth, complexity and directives are limited by the library; it does not count aliases, by which a short text asks for the
-//! same field a thousand times, and reads every text anew although a client sends the same few.
+//! same field a thousand times, and reads and validates every text anew although a client sends the same few.
+
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 
 use async_graphql::parser::parse_query;
-use async_graphql::parser::types::{ExecutableDocument, Selection, SelectionSet};
+use async_graphql::parser::types::{BaseType, ExecutableDocument, Selection, SelectionSet, Type};
 use async_graphql::{Request, ServerError, Value};
 use moka::future::Cache;
 
@@ -24,7 +27,48 @@ const MAX_KEPT_LENGTH: usize = 16 * 1024;
 
 /// Documents that have been read.
 #[derive(Clone)]
-pub struct Documents(Cache<String, ExecutableDocument>);
+pub struct Documents(Cache<String, Document>);
+
+#[derive(Clone)]
+struct Document {
+    parsed: ExecutableDocument,
+    validity: Validity,
+}
+
+/// Whether a document is known to be valid. Executing one that was executed before need not ask again for types, fields and
+/// arguments; its depth and complexity, which depend on the variables, are still measured.
+///
+/// Of input objects in variables only validation finds fields that do not exist: documents with such are never known.
+#[derive(Clone, Default)]
+pub struct Validity(Option<Arc<AtomicBool>>);
+
+impl Validity {
+    fn unknown(document: &ExecutableDocument) -> Self {
+        let mut variables = document.operations.iter().flat_map(|(_, operation)| &operation.node.variable_definitions);
+        let plain = variables.all(|variable| is_builtin(&variable.node.var_type.node));
+        Self(plain.then(Arc::default))
+    }
+
+    /// It was executed without errors before.
+    #[must_use]
+    pub fn is_known(&self) -> bool {
+        self.0.as_ref().is_some_and(|known| known.load(Ordering::Relaxed))
+    }
+
+    /// It has been executed without errors.
+    pub fn note(&self) {
+        if let Some(known) = &self.0 {
+            known.store(true, Ordering::Relaxed);
+        }
+    }
+}
+
+fn is_builtin(kind: &Type) -> bool {
+    match &kind.base {
+        BaseType::Named(name) => ["Boolean", "Float", "ID", "Int", "String"].contains(&name.as_str()),
+        BaseType::List(inner) => is_builtin(inner),
+    }
+}
 
 impl Default for Documents {
     fn default() -> Self {
@@ -33,20 +77,22 @@ impl Default for Documents {
 }
 
 impl Documents {
-    /// Reads the text of a request, or remembers having read it.
+    /// Reads the text of a request, or remembers having read it; says whether it is known to be valid.
     ///
     /// # Errors
     /// Where it is no GraphQL, or has too many aliases.
-    pub async fn prepare(&self, mut request: Request) -> Result<Request, ServerError> {
-        if let Some(document) = self.0.get(request.query.as_str()).await {
-            request.set_parsed_query(document);
-            return Ok(request);
+    pub async fn prepare(&self, mut request: Request) -> Result<(Request, Validity), ServerError> {
+        if let Some(Document { parsed, validity }) = self.0.get(request.query.as_str()).await {
+            request.set_parsed_query(parsed);
+            return Ok((request, validity));
         }
-        let document = read(&mut request)?;
-        if request.query.len() <= MAX_KEPT_LENGTH {
-            self.0.insert(request.query.clone(), document).await;
+        let parsed = read(&mut request)?;
+        if request.query.len() > MAX_KEPT_LENGTH {
+            return Ok((request, Validity::default()));
         }
-        Ok(request)
+        let validity = Validity::unknown(&parsed);
+        self.0.insert(request.query.clone(), Document { parsed, validity: validity.clone() }).await;
+        Ok((request, validity))
     }
 }
 

@@ -2,7 +2,9 @@
 
 use std::sync::Arc;
 
-use async_graphql::{BatchRequest, BatchResponse, Context, Data, Executor, Request, Response, SDLExportOptions};
+use async_graphql::{
+    BatchRequest, BatchResponse, Context, Data, Executor, Request, Response, SDLExportOptions, ValidationMode,
+};
 use futures::future::join_all;
 use futures::stream::BoxStream;
 use service::statistics::CampaignChanges;
@@ -22,14 +24,18 @@ type Inner = async_graphql::Schema<Query, Mutation, Subscription>;
 #[derive(Clone)]
 pub struct Schema {
     inner: Inner,
+    /// The same, for documents that are known to be valid.
+    known: Inner,
     documents: Documents,
 }
 
 /// The schema of an installation; `changes` tells when figures change.
 #[must_use]
 pub fn build_schema(changes: Arc<dyn CampaignChanges>) -> Schema {
-    let inner = builder().data(changes).data(KnownCampaigns::default()).finish();
-    Schema { inner, documents: Documents::default() }
+    let campaigns = KnownCampaigns::default();
+    let finish = |mode| builder().validation_mode(mode).data(changes.clone()).data(campaigns.clone()).finish();
+    let (inner, known) = (finish(ValidationMode::Strict), finish(ValidationMode::Fast));
+    Schema { inner, known, documents: Documents::default() }
 }
 
 fn builder() -> async_graphql::SchemaBuilder<Query, Mutation, Subscription> {
@@ -50,10 +56,16 @@ pub fn sdl() -> String {
 impl Schema {
     /// Executes a request that brings its [`Access`].
     pub async fn execute(&self, request: impl Into<Request>) -> Response {
-        match self.documents.prepare(request.into()).await {
-            Ok(request) => errors::with_codes(self.inner.execute(request.data(Loaders::default())).await),
-            Err(error) => Response::from_errors(vec![error]),
+        let (request, validity) = match self.documents.prepare(request.into()).await {
+            Ok(prepared) => prepared,
+            Err(error) => return Response::from_errors(vec![error]),
+        };
+        let schema = if validity.is_known() { &self.known } else { &self.inner };
+        let response = schema.execute(request.data(Loaders::default())).await;
+        if response.is_ok() {
+            validity.note();
         }
+        errors::with_codes(response)
     }
 
     /// Executes several requests, or one.

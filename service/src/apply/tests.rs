@@ -246,6 +246,7 @@ async fn an_event_waits_for_its_recipient() {
         ] {
             crate::db::execute(db.write(), sql, []).await.expect(sql);
         }
+        crate::by_status::repair(db.write(), 1).await.expect("recipients by status");
         assert_eq!(fixture.applier.rematch(0).await.expect("rematched"), 2);
         assert_eq!(counts(db, "SELECT count(*) FROM event WHERE recipient IS NULL").await, [0]);
         assert_eq!(counts(db, "SELECT CAST(status AS bigint) FROM recipient").await, [4]);
@@ -288,6 +289,14 @@ async fn a_recount_repairs_what_was_injected() {
         let repaired = crate::recount::recount(&fixture.services, None, true).await.expect("recounted");
         assert_eq!((repaired.different, repaired.repaired), (2, 2));
         assert_eq!(fixture.recounted().await.different, 0);
+        if fixture.test.db.is_postgres() {
+            let sql = "UPDATE recipient_status SET status = 7";
+            crate::db::execute(fixture.test.db.write(), sql, []).await.expect(sql);
+            // Listed where it does not belong, and missing where it does.
+            let repaired = crate::recount::recount(&fixture.services, None, true).await.expect("recounted");
+            assert_eq!((repaired.different, repaired.repaired), (2, 2));
+            assert_eq!(fixture.recounted().await.different, 0);
+        }
         fixture.test.close().await;
     }
 }

@@ -8,7 +8,7 @@ use serde::Serialize;
 
 use super::figures::{CampaignStatistics, decode as decode_statistics};
 use crate::access::Reader;
-use crate::db::{query_all, query_one};
+use crate::db::{Db, query_all};
 use crate::error::{Refusal, RefusalCode, Result};
 use crate::recipients::filter::MAX_SEARCH;
 use crate::recipients::paging::{Count, List, Order, Page, PageArgs, Sort};
@@ -108,15 +108,29 @@ const COLUMNS: &[&str] = &[
 
 const TABLES: &str = "campaign c LEFT JOIN campaign_statistics s ON s.campaign_id = c.id";
 
+impl Campaign {
+    /// Without what this subject may not see.
+    fn shown_to(self, subject: &Subject) -> Self {
+        Self { from_address: self.from_address.filter(|_| subject.sees_personal_data()), ..self }
+    }
+}
+
 impl Reader {
     /// A campaign with its figures.
     ///
     /// # Errors
     /// Those of the database.
     pub async fn campaign(&self, id: i64) -> Result<Option<Campaign>> {
-        let sql = format!("SELECT c.id, {} FROM {TABLES} WHERE c.id = $1", COLUMNS.join(", "));
-        let row = query_one(self.services.db.read(), &sql, [id.into()]).await?;
-        Ok(row.map(|row| decode_row(&row, &self.subject)).transpose()?)
+        let db = self.services.db.clone();
+        let load = move |ids: Vec<i64>| {
+            let db = db.clone();
+            async move {
+                let campaigns = campaigns_where(&db, "c.id", &ids).await?;
+                Ok(campaigns.into_iter().map(|campaign| (campaign.id, campaign)).collect())
+            }
+        };
+        let campaign = self.services.campaigns.get(id, load).await?;
+        Ok(campaign.map(|campaign| campaign.shown_to(&self.subject)))
     }
 
     /// Campaigns with their figures, by their ids.
@@ -124,8 +138,8 @@ impl Reader {
     /// # Errors
     /// Those of the database.
     pub async fn campaigns_by_id(&self, ids: &[i64]) -> Result<HashMap<i64, Campaign>> {
-        let campaigns = self.campaigns_where("c.id", ids).await?;
-        Ok(campaigns.into_iter().map(|campaign| (campaign.id, campaign)).collect())
+        let campaigns = campaigns_where(&self.services.db, "c.id", ids).await?;
+        Ok(campaigns.into_iter().map(|campaign| (campaign.id, campaign.shown_to(&self.subject))).collect())
     }
 
     /// The campaigns that remind of these, in the order in which they were made.
@@ -134,22 +148,12 @@ impl Reader {
     /// Those of the database.
     pub async fn reminders(&self, parents: &[i64]) -> Result<HashMap<i64, Vec<Campaign>>> {
         let mut reminders: HashMap<i64, Vec<Campaign>> = HashMap::new();
-        for campaign in self.campaigns_where("c.parent_id", parents).await? {
+        for campaign in campaigns_where(&self.services.db, "c.parent_id", parents).await? {
             if let Some(parent) = campaign.parent {
-                reminders.entry(parent).or_default().push(campaign);
+                reminders.entry(parent).or_default().push(campaign.shown_to(&self.subject));
             }
         }
         Ok(reminders)
-    }
-
-    async fn campaigns_where(&self, column: &str, ids: &[i64]) -> Result<Vec<Campaign>> {
-        if ids.is_empty() {
-            return Ok(Vec::new());
-        }
-        let mut sql = Sql::new(format!("SELECT c.id, {} FROM {TABLES} WHERE {column} IN (", COLUMNS.join(", ")));
-        let (text, values) = sql.bind_all(ids.iter().copied()).push(") ORDER BY c.id").clone().into_parts();
-        let rows = query_all(self.services.db.read(), &text, values).await?;
-        Ok(rows.iter().map(|row| decode_row(row, &self.subject)).collect::<Result<_, _>>()?)
     }
 
     /// A page of campaigns with their figures.
@@ -158,7 +162,8 @@ impl Reader {
     /// Refusals for what cannot be asked for; those of the database.
     pub async fn campaigns(&self, query: &CampaignQuery, args: &PageArgs) -> Result<Page<Campaign>> {
         let list = campaign_list(query)?;
-        list.page(&self.services, args, |id, mut cells| decode(id, &mut cells, &self.subject)).await
+        let show = |campaign: Campaign| campaign.shown_to(&self.subject);
+        list.page(&self.services, args, |id, mut cells| decode(id, &mut cells).map(show)).await
     }
 
     /// How many campaigns a query finds.
@@ -168,6 +173,17 @@ impl Reader {
     pub async fn count_campaigns(&self, query: &CampaignQuery, max: i64) -> Result<Count> {
         campaign_list(query)?.count(&self.services, max).await
     }
+}
+
+async fn campaigns_where(db: &Db, column: &str, ids: &[i64]) -> Result<Vec<Campaign>> {
+    if ids.is_empty() {
+        return Ok(Vec::new());
+    }
+    let mut sql = Sql::new(format!("SELECT c.id, {} FROM {TABLES} WHERE {column} IN (", COLUMNS.join(", ")));
+    let (text, values) = sql.bind_all(ids.iter().copied()).push(") ORDER BY c.id").clone().into_parts();
+    let rows = query_all(db.read(), &text, values).await?;
+    let read = |row: &QueryResult| decode(row.try_get_by_index(0)?, &mut Cells::from(row, 1));
+    Ok(rows.iter().map(read).collect::<Result<_, DbErr>>()?)
 }
 
 fn campaign_list(query: &CampaignQuery) -> Result<List> {
@@ -198,19 +214,14 @@ fn campaign_list(query: &CampaignQuery) -> Result<List> {
     })
 }
 
-fn decode_row(row: &QueryResult, subject: &Subject) -> Result<Campaign, DbErr> {
-    decode(row.try_get_by_index(0)?, &mut Cells::from(row, 1), subject)
-}
-
-fn decode(id: i64, cells: &mut Cells<'_>, subject: &Subject) -> Result<Campaign, DbErr> {
+fn decode(id: i64, cells: &mut Cells<'_>) -> Result<Campaign, DbErr> {
     let (key, name, mail_subject) = (cells.take()?, cells.take()?, cells.take()?);
-    let from_address: Option<String> = cells.take()?;
     Ok(Campaign {
         id,
         key,
         name,
         subject: mail_subject,
-        from_address: from_address.filter(|_| subject.sees_personal_data()),
+        from_address: cells.take()?,
         state: coded(cells.take()?, CampaignState::from_code, "campaign.state")?,
         sent_at: time(cells)?,
         parent: cells.take()?,

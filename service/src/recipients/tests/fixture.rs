@@ -148,6 +148,7 @@ impl Fixture {
         for (number, row) in (1_i64..).zip(rows) {
             self.insert(number, row).await;
         }
+        crate::by_status::repair(db, 1).await.expect("recipients by status");
         self.statements();
     }
 
