@@ -20,7 +20,7 @@ kill-test: tools ## kill its processes 50 times in a row under load, in every mo
 	@NACHFASS_TEST_KILLS=$${NACHFASS_TEST_KILLS:-50} scripts/services.sh run \
 		cargo nextest run -p nachfass --test it kill_9 --no-capture
 
-check: tools ## formatting, lints, arrows between crates, lengths, licences, schema.graphql
+check: tools ## formatting, lints, arrows between crates, lengths, licences, schema.graphql and a client made from it
 	cargo fmt --all --check
 	scripts/lengths.sh
 	cargo clippy --workspace --all-targets -- -D warnings
@@ -29,6 +29,7 @@ check: tools ## formatting, lints, arrows between crates, lengths, licences, sch
 	scripts/licences.sh --self-test
 	scripts/licences.sh
 	scripts/schema.sh --check
+	scripts/client.sh
 
 bench: ## measure it
 	bench/run

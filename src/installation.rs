@@ -5,7 +5,6 @@ use std::sync::Arc;
 
 use anyhow::Context;
 use domain::{Clock, SystemClock};
-use migration::{Migrator, MigratorTrait};
 use service::{Access, Db, DbOptions, Services, Subject};
 
 use crate::config::Config;
@@ -30,7 +29,7 @@ impl Installation {
     /// Where the data folder, the key or the database cannot be used.
     pub async fn open(config: Config) -> anyhow::Result<Self> {
         let this = Self::connect(config).await?;
-        Migrator::up(this.db.write(), None).await.context("while bringing the database up to date")?;
+        migration::bring_up_to_date(this.db.write()).await.context("while bringing the database up to date")?;
         Ok(this)
     }
 

@@ -15,6 +15,7 @@ use service::apply::Applier;
 use service::changes::Changes;
 use service::ingest::Inbox;
 use service::jobs::Queue;
+use service::statistics::CampaignChanges;
 use tokio::task::JoinSet;
 use tokio_util::sync::CancellationToken;
 use worker::queue::Queues;
@@ -152,8 +153,9 @@ impl Serving {
             Ok(())
         });
         let door = Arc::new(Door::new(sources, inbox, clock.clone()));
+        let changes: Arc<dyn CampaignChanges> = Arc::new(changes);
         let probe = Arc::new(InstallationProbe::new(db, self.queues.clone()));
-        let schema = api::graphql::build_schema(Arc::new(changes));
+        let schema = api::graphql::build_schema(&changes);
         let state = AppState::new(services, schema, door, probe, ApiOptions::new(&config.public_url));
         let shutdown = self.shutdown.clone();
         // actix has threads of its own, each with a runtime that nothing else can run on.

@@ -3,10 +3,11 @@
 //! The request is read here and not by an adapter: a body of one kind only, so that no form of another site can send one, and
 //! limits on its size, the number of operations and the time they take. Whatever goes wrong is said as GraphQL says it.
 
+use actix_web::http::StatusCode;
 use actix_web::http::header::{ACCEPT, CONTENT_TYPE};
 use actix_web::web::{Data, Payload};
 use actix_web::{HttpMessage, HttpRequest, HttpResponse, ResponseError};
-use async_graphql::{BatchRequest, BatchResponse, Executor};
+use async_graphql::{BatchRequest, BatchResponse, Executor, Response, Value};
 use serde_json::json;
 
 use crate::AppState;
@@ -34,9 +35,23 @@ pub async fn execute(
     let executed = async { run(&state, &request, payload, signed_in?).await };
     let answer = executed.await.and_then(|response| {
         let body = serde_json::to_vec(&response).map_err(|error| ApiError::Fault(Box::new(error)))?;
-        Ok(HttpResponse::Ok().insert_header((CONTENT_TYPE, accepted(&request))).body(body))
+        let kind = accepted(&request);
+        let status = if kind == GRAPHQL_JSON { status(&response) } else { StatusCode::OK };
+        Ok(HttpResponse::build(status).insert_header((CONTENT_TYPE, kind)).body(body))
     });
     answer.unwrap_or_else(|error| refuse(&request, &error))
+}
+
+/// What GraphQL over HTTP wants with its own kind of answer: an operation that was not even begun (it cannot be parsed, asks for
+/// unknown fields or for too much) is a bad request. With plain JSON it is 200, as it always was.
+fn status(response: &BatchResponse) -> StatusCode {
+    let is_refused = |response: &Response| {
+        response.is_err() && response.data == Value::Null && response.errors.iter().all(|error| error.path.is_empty())
+    };
+    match response {
+        BatchResponse::Single(response) if is_refused(response) => StatusCode::BAD_REQUEST,
+        BatchResponse::Single(_) | BatchResponse::Batch(_) => StatusCode::OK,
+    }
 }
 
 async fn run(

@@ -202,5 +202,6 @@ impl CampaignChanges for NoChanges {
 }
 
 fn schema() -> Schema {
-    graphql::build_schema(Arc::new(NoChanges))
+    let changes: Arc<dyn CampaignChanges> = Arc::new(NoChanges);
+    graphql::build_schema(&changes)
 }

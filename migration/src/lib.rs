@@ -3,9 +3,11 @@
 //! The SQL is written once for both databases; the few words in which they differ stand in braces and are put in by
 //! [`for_backend`]. See docs/decisions/0001 for why times are 64-bit integers.
 
+use std::collections::HashSet;
+
 pub use sea_orm_migration::MigratorTrait;
 use sea_orm_migration::prelude::*;
-use sea_orm_migration::sea_orm::{ConnectionTrait, DatabaseBackend, Statement};
+use sea_orm_migration::sea_orm::{ConnectionTrait, DatabaseBackend, DatabaseConnection, Statement};
 
 mod m20261101_000001_chain;
 
@@ -19,6 +21,34 @@ impl MigratorTrait for Migrator {
         vec![Box::new(m20261101_000001_chain::Migration)]
     }
 }
+
+/// The migrations of this version that the database has not got. Those of a newer version, which it may have beside them, do not
+/// matter: a release only adds what the one before it does not mind.
+///
+/// # Errors
+/// Those of the database.
+pub async fn missing(db: &DatabaseConnection) -> Result<Vec<String>, DbErr> {
+    let mut names: Vec<String> = Migrator::migrations().iter().map(|migration| migration.name().to_owned()).collect();
+    if !SchemaManager::new(db).has_table(APPLIED).await? {
+        return Ok(names);
+    }
+    let sql = format!("SELECT version FROM {APPLIED}");
+    let rows = db.query_all_raw(Statement::from_string(db.get_database_backend(), sql)).await?;
+    let applied = rows.iter().map(|row| row.try_get_by_index(0)).collect::<Result<HashSet<String>, _>>()?;
+    names.retain(|name| !applied.contains(name));
+    Ok(names)
+}
+
+/// Applies the migrations that are missing. A database of a newer version is left as it is.
+///
+/// # Errors
+/// Those of the database.
+pub async fn bring_up_to_date(db: &DatabaseConnection) -> Result<(), DbErr> {
+    if missing(db).await?.is_empty() { Ok(()) } else { Migrator::up(db, None).await }
+}
+
+/// Where sea-orm notes which migrations were applied.
+const APPLIED: &str = "seaql_migrations";
 
 /// Recipients by status, see docs/decisions/0013.
 const RECIPIENT_STATUS_TABLE: &str = "CREATE TABLE recipient_status (

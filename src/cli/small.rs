@@ -5,7 +5,6 @@ use std::time::Duration;
 
 use anyhow::Context;
 use clap::CommandFactory;
-use migration::{Migrator, MigratorTrait};
 use serde_json::json;
 
 use super::args::{Arguments, MigrateCommand};
@@ -29,10 +28,9 @@ pub fn completions(shell: clap_complete::Shell) -> anyhow::Result<()> {
 pub async fn migrate(config: &Config, command: Option<MigrateCommand>, as_json: bool) -> anyhow::Result<()> {
     let installation = Installation::connect(config.clone()).await?;
     let connection = installation.db.write();
-    let pending = Migrator::get_pending_migrations(connection).await.context("while looking at the database")?;
-    let names: Vec<String> = pending.iter().map(|migration| migration.name().to_owned()).collect();
+    let names = migration::missing(connection).await.context("while looking at the database")?;
     if command.is_none() {
-        Migrator::up(connection, None).await.context("while bringing the database up to date")?;
+        migration::bring_up_to_date(connection).await.context("while bringing the database up to date")?;
     }
     if as_json {
         let key = if command.is_some() { "pending" } else { "applied" };

@@ -2,7 +2,6 @@
 
 use api::health::{DatabaseHealth, Health, Probe, QueueHealth};
 use futures::future::BoxFuture;
-use migration::{Migrator, MigratorTrait};
 use service::Db;
 use worker::queue::Queues;
 
@@ -22,7 +21,7 @@ impl InstallationProbe {
         if self.db.ping().await.is_err() {
             return DatabaseHealth::Unreachable;
         }
-        match Migrator::get_pending_migrations(self.db.read()).await {
+        match migration::missing(self.db.read()).await {
             Ok(pending) if pending.is_empty() => DatabaseHealth::Ready,
             Ok(_) => DatabaseHealth::NotMigrated,
             Err(_) => DatabaseHealth::Unreachable,

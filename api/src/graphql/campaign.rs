@@ -243,13 +243,14 @@ const WITHOUT_ROW: &[&str] =
 /// The campaign with this id, which is asked for by the field that is being resolved.
 pub(super) async fn one(ctx: &Context<'_>, id: i64) -> Result<Option<Campaign>> {
     let reader = reader(ctx)?;
-    let known = ctx.data_opt::<KnownCampaigns>();
+    let campaigns = ctx.data_opt::<KnownCampaigns>();
+    let is_known = campaigns.is_some_and(|known| known.0.contains_key(&id));
     let without_row = || ctx.field().selection_set().all(|field| WITHOUT_ROW.contains(&field.name()));
-    if known.is_some_and(|known| known.0.contains_key(&id)) && without_row() {
+    if is_known && without_row() {
         return Ok(Some(Campaign::unread(id)));
     }
     let row = reader.campaign(id).await?;
-    if let (Some(known), Some(_)) = (known, &row) {
+    if let (Some(known), Some(_), false) = (campaigns, &row, is_known) {
         known.0.insert(id, ()).await;
     }
     Ok(row.map(Campaign::from))

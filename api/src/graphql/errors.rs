@@ -61,6 +61,11 @@ impl From<Failure> for async_graphql::Error {
                     extensions.set("field", refusal.field);
                 }
             }),
+            Cause::Fault(fault) if fault.is_transient() => {
+                tracing::warn!(error = %Causes(fault.as_ref()), "a request could not be served");
+                Self::new("this cannot be answered at the moment; try again")
+                    .extend_with(|_, extensions| extensions.set("code", "UNAVAILABLE"))
+            }
             Cause::Fault(fault) => {
                 let id = Ulid::generate().to_string();
                 tracing::error!(%id, error = %Causes(fault.as_ref()), "a request failed");

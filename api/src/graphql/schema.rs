@@ -31,7 +31,7 @@ pub struct Schema {
 
 /// The schema of an installation; `changes` tells when figures change.
 #[must_use]
-pub fn build_schema(changes: Arc<dyn CampaignChanges>) -> Schema {
+pub fn build_schema(changes: &Arc<dyn CampaignChanges>) -> Schema {
     let campaigns = KnownCampaigns::default();
     let finish = |mode| builder().validation_mode(mode).data(changes.clone()).data(campaigns.clone()).finish();
     let (inner, known) = (finish(ValidationMode::Strict), finish(ValidationMode::Fast));

@@ -35,6 +35,23 @@ async fn the_newer_content_type_is_answered_to_those_who_accept_it() {
 }
 
 #[actix_web::test]
+async fn with_the_newer_content_type_a_document_that_is_none_is_a_bad_request() {
+    let it = Installation::new().await;
+    let token = it.token(Role::Viewer).await;
+    let ask = async |query: &str, accept: &'static str| {
+        let request = post(serde_json::json!({ "query": query }).to_string());
+        it.ask(request.insert_header(token.clone()).insert_header(("accept", accept))).await.status
+    };
+    let newer = "application/graphql-response+json";
+    for document in ["{", "{ nothing }", "query($unused: Int) { __typename }"] {
+        assert_eq!(ask(document, newer).await, StatusCode::BAD_REQUEST, "{document}");
+        assert_eq!(ask(document, "application/json").await, StatusCode::OK, "{document}");
+    }
+    // It was begun: what went wrong then is in the answer.
+    assert_eq!(ask("{ campaign(id: \"broken\") { id } }", newer).await, StatusCode::OK);
+}
+
+#[actix_web::test]
 async fn nobody_is_told_so_in_graphqls_own_form() {
     let it = Installation::new().await;
     for authorization in ["", "Bearer ", "Bearer nf_wrong", "Basic dXNlcjpwYXNz"] {

@@ -120,7 +120,8 @@ impl Fixture {
         });
         let services = Services::new(db, Arc::new(SystemClock), &[1; 32], folder.path());
         let changes = Changes::default();
-        Self { services, schema: build_schema(Arc::new(changes.clone())), changes, statements, _folder: folder }
+        let told: Arc<dyn service::statistics::CampaignChanges> = Arc::new(changes.clone());
+        Self { services, schema: build_schema(&told), changes, statements, _folder: folder }
     }
 
     /// A request of somebody with this role.
