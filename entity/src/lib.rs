@@ -21,6 +21,7 @@ pub mod job;
 pub mod link_statistics;
 pub mod message;
 pub mod recipient;
+pub mod recipient_status;
 pub mod session;
 pub mod tracked_link;
 pub mod upload;

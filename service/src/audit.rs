@@ -1,9 +1,10 @@
 //! Who changed what: written in the transaction of the change.
 
 use domain::Timestamp;
-use sea_orm::{ConnectionTrait, DbErr};
+use entity::audit_entry;
+use sea_orm::ActiveValue::{NotSet, Set};
+use sea_orm::{ConnectionTrait, DbErr, EntityTrait};
 
-use crate::db::execute;
 use crate::subject::Subject;
 
 /// Writes an audit entry. `object` is `kind:id`; `detail` holds no personal data.
@@ -18,12 +19,13 @@ pub async fn record<C: ConnectionTrait>(
     object: String,
     detail: Option<serde_json::Value>,
 ) -> Result<(), DbErr> {
-    let detail = detail.map(|detail| detail.to_string());
-    execute(
-        connection,
-        "INSERT INTO audit_entry (at, subject, action, object, detail) VALUES ($1, $2, $3, $4, $5)",
-        [at.micros().into(), subject.id.clone().into(), action.to_owned().into(), object.into(), detail.into()],
-    )
-    .await
-    .map(|_| ())
+    let entry = audit_entry::ActiveModel {
+        id: NotSet,
+        at: Set(at.micros()),
+        subject: Set(subject.id.clone()),
+        action: Set(action.to_owned()),
+        object: Set(object),
+        detail: Set(detail.map(|detail| detail.to_string())),
+    };
+    audit_entry::Entity::insert(entry).exec_without_returning(connection).await.map(|_| ())
 }

@@ -13,6 +13,8 @@ pub mod campaigns;
 pub mod changes;
 pub mod cursor;
 pub mod db;
+#[cfg(test)]
+mod entities_tests;
 pub mod error;
 pub mod events;
 pub mod facts_row;

@@ -6,13 +6,13 @@ mod tests;
 use std::io;
 use std::path::{Path, PathBuf};
 
+use entity::upload;
 use futures::{Stream, StreamExt};
-use sea_orm::ConnectionTrait;
+use sea_orm::{ConnectionTrait, EntityTrait, IntoActiveModel, SelectExt};
 use tokio::fs;
 use tokio::io::AsyncWriteExt;
 
 use crate::access::{Marketer, Services};
-use crate::db::{execute, query_one};
 use crate::error::{Refusal, RefusalCode, Result};
 
 /// An uploaded file.
@@ -52,11 +52,20 @@ impl Marketer {
         fs::rename(&part, &path).await?;
         // The name, too, has to be on the disk.
         fs::File::open(&folder).await?.sync_all().await?;
-        let row = insert(&self.services, &id, size, content_type, gzip, &self.subject.id).await;
-        if row.is_err() {
+        let row = upload::Model {
+            id: id.clone(),
+            size: i64::try_from(size).unwrap_or(i64::MAX),
+            content_type: content_type.map(str::to_owned),
+            gzip,
+            created_by: self.subject.id.clone(),
+            created_at: self.services.now().micros(),
+        };
+        let insert = upload::Entity::insert(row.into_active_model());
+        if let Err(error) = insert.exec_without_returning(self.services.db.write()).await {
             fs::remove_file(&path).await.ok();
+            return Err(error.into());
         }
-        row.map(|()| Upload { id, size })
+        Ok(Upload { id, size })
     }
 }
 
@@ -78,8 +87,7 @@ pub async fn open(services: &Services, id: &str) -> Result<std::fs::File> {
 /// # Errors
 /// A refusal where there is none with this id.
 pub(crate) async fn require<C: ConnectionTrait>(connection: &C, id: &str) -> Result<()> {
-    let found = query_one(connection, "SELECT 1 FROM upload WHERE id = $1", [id.to_owned().into()]).await?;
-    found.map(|_| ()).ok_or_else(|| not_found().into())
+    if upload::Entity::find_by_id(id).exists(connection).await? { Ok(()) } else { Err(not_found().into()) }
 }
 
 fn not_found() -> Refusal {
@@ -120,28 +128,4 @@ where
     file.flush().await?;
     file.sync_all().await?;
     Ok(size)
-}
-
-async fn insert(
-    services: &Services,
-    id: &str,
-    size: u64,
-    content_type: Option<&str>,
-    gzip: bool,
-    created_by: &str,
-) -> Result<()> {
-    execute(
-        services.db.write(),
-        "INSERT INTO upload (id, size, content_type, gzip, created_by, created_at) VALUES ($1, $2, $3, $4, $5, $6)",
-        [
-            id.to_owned().into(),
-            i64::try_from(size).unwrap_or(i64::MAX).into(),
-            content_type.map(str::to_owned).into(),
-            gzip.into(),
-            created_by.to_owned().into(),
-            services.now().micros().into(),
-        ],
-    )
-    .await?;
-    Ok(())
 }

@@ -37,6 +37,11 @@ impl Secret {
     pub fn expose(&self) -> &str {
         &self.0
     }
+
+    /// How the database knows it.
+    pub(super) fn hash(&self) -> String {
+        sha256(&self.0)
+    }
 }
 
 impl fmt::Debug for Secret {
@@ -51,8 +56,9 @@ fn random() -> String {
 
 /// The SHA-256 of a secret, hexadecimal: how the database knows it. `None` for a text that cannot be one of ours.
 pub(super) fn hash(secret: &str) -> Option<String> {
-    if secret.is_empty() || secret.len() > MAX_LENGTH {
-        return None;
-    }
-    Some(Sha256::digest(secret.as_bytes()).iter().map(|byte| format!("{byte:02x}")).collect())
+    (!secret.is_empty() && secret.len() <= MAX_LENGTH).then(|| sha256(secret))
+}
+
+fn sha256(text: &str) -> String {
+    Sha256::digest(text.as_bytes()).iter().map(|byte| format!("{byte:02x}")).collect()
 }

@@ -1,6 +1,8 @@
 //! Signing in with a password, and the session that comes of it.
 
 use domain::{Timestamp, email};
+use entity::{session, user_account};
+use sea_orm::{ColumnTrait, EntityTrait, IntoActiveModel, QueryFilter};
 
 use super::known::{self, Known};
 use super::password;
@@ -8,7 +10,6 @@ use super::secret::{self, Secret};
 use super::users::User;
 use crate::access::Services;
 use crate::audit;
-use crate::db::{execute, query_one};
 use crate::error::{Refusal, RefusalCode, Result};
 use crate::subject::Subject;
 
@@ -32,34 +33,31 @@ impl Services {
     /// # Errors
     /// A refusal, always the same, where the two do not belong together.
     pub async fn sign_in(&self, email: &str, password: &str) -> Result<SignedIn> {
-        let row = query_one(
-            self.db.read(),
-            "SELECT id, email, role, created_at, password_hash FROM user_account WHERE email_key = $1",
-            [email::key_of(email).into()],
-        )
-        .await?;
-        let hash = row.as_ref().map(|row| row.try_get::<String>("", "password_hash")).transpose()?;
+        let row = user_account::Entity::find().filter(user_account::Column::EmailKey.eq(email::key_of(email)));
+        let row = row.one(self.db.read()).await?;
+        let hash = row.as_ref().map(|row| row.password_hash.clone());
         let fits = password::verify(password.to_owned(), hash).await?;
         let Some(row) = row.filter(|_| fits) else {
             return Err(Refusal::new(RefusalCode::Unauthenticated, "the address or the password is wrong").into());
         };
-        self.begin_session(User::read(&row)?).await
+        self.begin_session(User::read(row)?).await
     }
 
     async fn begin_session(&self, user: User) -> Result<SignedIn> {
         let now = self.now();
         let expires_at = now.plus_seconds(SESSION_SECONDS);
         let secret = Secret::for_session();
-        let user_id = user.id;
+        let session = session::Model {
+            token_hash: secret.hash(),
+            user_id: user.id,
+            created_at: now.micros(),
+            expires_at: expires_at.micros(),
+        };
         let subject = user.subject();
         let transaction = self.db.begin().await?;
-        execute(&transaction, "DELETE FROM session WHERE expires_at <= $1", [now.micros().into()]).await?;
-        execute(
-            &transaction,
-            "INSERT INTO session (token_hash, user_id, created_at, expires_at) VALUES ($1, $2, $3, $4)",
-            [secret::hash(secret.expose()).into(), user_id.into(), now.micros().into(), expires_at.micros().into()],
-        )
-        .await?;
+        let over = session::Column::ExpiresAt.lte(now.micros());
+        session::Entity::delete_many().filter(over).exec(&transaction).await?;
+        session::Entity::insert(session.into_active_model()).exec_without_returning(&transaction).await?;
         audit::record(&transaction, now, &subject, "session.begun", subject.id.clone(), None).await?;
         transaction.commit().await?;
         Ok(SignedIn { secret, subject, expires_at })
@@ -77,8 +75,8 @@ impl Services {
             return Ok(());
         };
         let transaction = self.db.begin().await?;
-        let ended = execute(&transaction, "DELETE FROM session WHERE token_hash = $1", [hash.clone().into()]).await?;
-        if ended.rows_affected() > 0 {
+        let ended = session::Entity::delete_by_id(hash.as_str()).exec(&transaction).await?;
+        if ended.rows_affected > 0 {
             audit::record(&transaction, self.now(), &subject, "session.ended", subject.id.clone(), None).await?;
         }
         transaction.commit().await?;
@@ -97,18 +95,12 @@ impl Services {
         if let Some(known) = known::recall(&hash).await {
             return Ok(known.subject_at(self.now()));
         }
-        let row = query_one(
-            self.db.read(),
-            "SELECT u.id, u.email, u.role, u.created_at, s.expires_at FROM session s
-             JOIN user_account u ON u.id = s.user_id WHERE s.token_hash = $1",
-            [hash.clone().into()],
-        )
-        .await?;
-        let Some(row) = row else {
+        let found = session::Entity::find_by_id(hash.as_str()).find_both_related(user_account::Entity);
+        let Some((session, user)) = found.one(self.db.read()).await? else {
             return Ok(None);
         };
-        let expires_at = Timestamp::from_micros(row.try_get("", "expires_at")?);
-        let known = Known { subject: User::read(&row)?.subject(), expires_at: Some(expires_at) };
+        let expires_at = Timestamp::from_micros(session.expires_at);
+        let known = Known { subject: User::read(user)?.subject(), expires_at: Some(expires_at) };
         known::remember(hash, known.clone()).await;
         Ok(known.subject_at(self.now()))
     }

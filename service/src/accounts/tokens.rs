@@ -1,7 +1,10 @@
 //! API tokens: a role and an end, for programs.
 
 use domain::Timestamp;
-use sea_orm::{DbErr, QueryResult};
+use entity::api_token;
+use sea_orm::ActiveValue::{NotSet, Set};
+use sea_orm::sea_query::Expr;
+use sea_orm::{ActiveModelTrait, ColumnTrait, EntityTrait, QueryFilter, QueryOrder};
 use serde_json::json;
 
 use super::known::{self, Known};
@@ -9,11 +12,8 @@ use super::secret::{self, Secret};
 use super::users::stored_role;
 use crate::access::{Admin, Services};
 use crate::audit;
-use crate::db::{execute, query_all, query_one};
 use crate::error::{Refusal, RefusalCode, Result};
 use crate::subject::{Role, Subject};
-
-const COLUMNS: &str = "id, name, role, created_by, created_at, expires_at, revoked_at";
 
 /// The longest name of a token, in characters.
 const MAX_NAME_LENGTH: usize = 100;
@@ -38,17 +38,15 @@ pub struct ApiToken {
 }
 
 impl ApiToken {
-    fn read(row: &QueryResult) -> Result<Self> {
-        let time =
-            |column| -> Result<_, DbErr> { Ok(row.try_get::<Option<i64>>("", column)?.map(Timestamp::from_micros)) };
+    fn read(row: api_token::Model) -> Result<Self> {
         Ok(Self {
-            id: row.try_get("", "id")?,
-            name: row.try_get("", "name")?,
-            role: stored_role(row)?,
-            created_by: row.try_get("", "created_by")?,
-            created_at: Timestamp::from_micros(row.try_get("", "created_at")?),
-            expires_at: time("expires_at")?,
-            revoked_at: time("revoked_at")?,
+            id: row.id,
+            name: row.name,
+            role: stored_role(row.role)?,
+            created_by: row.created_by,
+            created_at: Timestamp::from_micros(row.created_at),
+            expires_at: row.expires_at.map(Timestamp::from_micros),
+            revoked_at: row.revoked_at.map(Timestamp::from_micros),
         })
     }
 }
@@ -76,25 +74,18 @@ impl Admin {
             );
         }
         let secret = Secret::for_token();
+        let row = api_token::ActiveModel {
+            id: NotSet,
+            name: Set(name.to_owned()),
+            token_hash: Set(secret.hash()),
+            role: Set(role.code()),
+            created_by: Set(self.subject.id.clone()),
+            created_at: Set(now.micros()),
+            expires_at: Set(expires_at.map(Timestamp::micros)),
+            revoked_at: Set(None),
+        };
         let transaction = self.services.db.begin().await?;
-        let row = query_one(
-            &transaction,
-            &format!(
-                "INSERT INTO api_token (name, token_hash, role, created_by, created_at, expires_at)
-                 VALUES ($1, $2, $3, $4, $5, $6) RETURNING {COLUMNS}"
-            ),
-            [
-                name.into(),
-                secret::hash(secret.expose()).into(),
-                role.code().into(),
-                self.subject.id.clone().into(),
-                now.micros().into(),
-                expires_at.map(Timestamp::micros).into(),
-            ],
-        )
-        .await?
-        .ok_or_else(|| DbErr::RecordNotInserted)?;
-        let token = ApiToken::read(&row)?;
+        let token = ApiToken::read(row.insert(&transaction).await?)?;
         let detail = json!({ "role": role, "expiresAt": expires_at });
         audit::record(&transaction, now, &self.subject, "token.created", object(token.id), Some(detail)).await?;
         transaction.commit().await?;
@@ -108,23 +99,22 @@ impl Admin {
     pub async fn revoke_token(&self, id: i64) -> Result<ApiToken> {
         let now = self.services.now();
         let transaction = self.services.db.begin().await?;
-        let revoked = execute(
-            &transaction,
-            "UPDATE api_token SET revoked_at = $1 WHERE id = $2 AND revoked_at IS NULL",
-            [now.micros().into(), id.into()],
-        )
-        .await?
-        .rows_affected();
-        let sql = format!("SELECT {COLUMNS}, token_hash FROM api_token WHERE id = $1");
-        let Some(row) = query_one(&transaction, &sql, [id.into()]).await? else {
+        let revoked = api_token::Entity::update_many()
+            .col_expr(api_token::Column::RevokedAt, Expr::value(now.micros()))
+            .filter(api_token::Column::Id.eq(id))
+            .filter(api_token::Column::RevokedAt.is_null())
+            .exec(&transaction)
+            .await?
+            .rows_affected;
+        let Some(row) = api_token::Entity::find_by_id(id).one(&transaction).await? else {
             return Err(Refusal::new(RefusalCode::NotFound, "there is no such token").into());
         };
         if revoked > 0 {
             audit::record(&transaction, now, &self.subject, "token.revoked", object(id), None).await?;
         }
         transaction.commit().await?;
-        known::forget(&row.try_get::<String>("", "token_hash")?).await;
-        ApiToken::read(&row)
+        known::forget(&row.token_hash).await;
+        ApiToken::read(row)
     }
 
     /// All tokens, the newest first, ended ones too.
@@ -132,8 +122,8 @@ impl Admin {
     /// # Errors
     /// Those of the database.
     pub async fn tokens(&self) -> Result<Vec<ApiToken>> {
-        let sql = format!("SELECT {COLUMNS} FROM api_token ORDER BY id DESC");
-        query_all(self.services.db.read(), &sql, []).await?.iter().map(ApiToken::read).collect()
+        let rows = api_token::Entity::find().order_by_desc(api_token::Column::Id);
+        rows.all(self.services.db.read()).await?.into_iter().map(ApiToken::read).collect()
     }
 }
 
@@ -149,11 +139,13 @@ impl Services {
         if let Some(known) = known::recall(&hash).await {
             return Ok(known.subject_at(self.now()));
         }
-        let sql = format!("SELECT {COLUMNS} FROM api_token WHERE token_hash = $1 AND revoked_at IS NULL");
-        let Some(row) = query_one(self.db.read(), &sql, [hash.clone().into()]).await? else {
+        let found = api_token::Entity::find()
+            .filter(api_token::Column::TokenHash.eq(hash.as_str()))
+            .filter(api_token::Column::RevokedAt.is_null());
+        let Some(row) = found.one(self.db.read()).await? else {
             return Ok(None);
         };
-        let token = ApiToken::read(&row)?;
+        let token = ApiToken::read(row)?;
         let subject = Subject { id: object(token.id), name: token.name, role: token.role };
         let known = Known { subject, expires_at: token.expires_at };
         known::remember(hash, known.clone()).await;

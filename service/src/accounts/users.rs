@@ -2,14 +2,15 @@
 
 use domain::Timestamp;
 use domain::email::EmailAddress;
-use sea_orm::{ConnectionTrait, DbErr, QueryResult, Value};
+use entity::user_account;
+use sea_orm::{ConnectionTrait, DbErr, EntityTrait, QueryOrder, Value};
 use serde_json::json;
 
 use super::password;
 use super::secret::Secret;
 use crate::access::{Admin, Services};
 use crate::audit;
-use crate::db::{query_all, query_one};
+use crate::db::query_one;
 use crate::error::{Refusal, RefusalCode, Result, ServiceError};
 use crate::subject::{Role, Subject};
 
@@ -18,8 +19,6 @@ pub const MIN_PASSWORD_LENGTH: usize = 12;
 
 /// The longest password, in bytes: long enough for any sentence, short enough to be hashed without a thought.
 const MAX_PASSWORD_BYTES: usize = 1024;
-
-const COLUMNS: &str = "id, email, role, created_at";
 
 /// A user, without the password.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -35,13 +34,9 @@ pub struct User {
 }
 
 impl User {
-    pub(super) fn read(row: &QueryResult) -> Result<Self> {
-        Ok(Self {
-            id: row.try_get("", "id")?,
-            email: row.try_get("", "email")?,
-            role: stored_role(row)?,
-            created_at: Timestamp::from_micros(row.try_get("", "created_at")?),
-        })
+    pub(super) fn read(row: user_account::Model) -> Result<Self> {
+        let role = stored_role(row.role)?;
+        Ok(Self { id: row.id, email: row.email, role, created_at: Timestamp::from_micros(row.created_at) })
     }
 
     pub(super) fn subject(self) -> Subject {
@@ -58,12 +53,10 @@ impl Admin {
         let email = checked_address(email)?;
         check_password(password)?;
         let hash = password::hash(password.to_owned()).await?;
-        let sql = format!(
-            "INSERT INTO user_account (email, email_key, password_hash, role, created_at) VALUES ($1, $2, $3, $4, $5)
-             ON CONFLICT (email_key) DO NOTHING RETURNING {COLUMNS}"
-        );
+        let sql = "INSERT INTO user_account (email, email_key, password_hash, role, created_at)
+             VALUES ($1, $2, $3, $4, $5) ON CONFLICT (email_key) DO NOTHING RETURNING id";
         let transaction = self.services.db.begin().await?;
-        let user = insert(&transaction, &sql, &email, hash, role, self.services.now()).await?.ok_or_else(|| {
+        let user = insert(&transaction, sql, &email, hash, role, self.services.now()).await?.ok_or_else(|| {
             Refusal::field(RefusalCode::Conflict, &["email"], "there is a user with this address already")
         })?;
         record_new(&transaction, &self.subject, &user).await?;
@@ -76,8 +69,8 @@ impl Admin {
     /// # Errors
     /// Those of the database.
     pub async fn users(&self) -> Result<Vec<User>> {
-        let sql = format!("SELECT {COLUMNS} FROM user_account ORDER BY email_key");
-        query_all(self.services.db.read(), &sql, []).await?.iter().map(User::read).collect()
+        let rows = user_account::Entity::find().order_by_asc(user_account::Column::EmailKey);
+        rows.all(self.services.db.read()).await?.into_iter().map(User::read).collect()
     }
 }
 
@@ -101,13 +94,11 @@ impl Services {
         }
         let password = Secret::password();
         let hash = password::hash(password.expose().to_owned()).await?;
-        let sql = format!(
-            "INSERT INTO user_account (email, email_key, password_hash, role, created_at)
+        let sql = "INSERT INTO user_account (email, email_key, password_hash, role, created_at)
              SELECT $1, $2, $3, $4, $5 WHERE NOT EXISTS (SELECT 1 FROM user_account)
-             ON CONFLICT (email_key) DO NOTHING RETURNING {COLUMNS}"
-        );
+             ON CONFLICT (email_key) DO NOTHING RETURNING id";
         let transaction = self.db.begin().await?;
-        let user = insert(&transaction, &sql, &email, hash, Role::Admin, self.now()).await?;
+        let user = insert(&transaction, sql, &email, hash, Role::Admin, self.now()).await?;
         if let Some(user) = &user {
             record_new(&transaction, &Subject::command_line(), user).await?;
         }
@@ -116,6 +107,7 @@ impl Services {
     }
 }
 
+/// Runs one of the two statements that insert a user and, where a row stands in their way, none.
 async fn insert<C: ConnectionTrait>(
     connection: &C,
     sql: &str,
@@ -123,10 +115,13 @@ async fn insert<C: ConnectionTrait>(
     password_hash: String,
     role: Role,
     now: Timestamp,
-) -> Result<Option<User>> {
+) -> Result<Option<User>, DbErr> {
     let values: [Value; 5] =
         [email.as_str().into(), email.key().into(), password_hash.into(), role.code().into(), now.micros().into()];
-    query_one(connection, sql, values).await?.as_ref().map(User::read).transpose()
+    let Some(row) = query_one(connection, sql, values).await? else {
+        return Ok(None);
+    };
+    Ok(Some(User { id: row.try_get("", "id")?, email: email.as_str().to_owned(), role, created_at: now }))
 }
 
 async fn record_new<C: ConnectionTrait>(connection: &C, by: &Subject, user: &User) -> Result<(), DbErr> {
@@ -138,9 +133,8 @@ pub(super) fn object(id: i64) -> String {
     format!("user:{id}")
 }
 
-/// The role in the column of that name.
-pub(super) fn stored_role(row: &QueryResult) -> Result<Role> {
-    let code: i16 = row.try_get("", "role")?;
+/// The role with this number.
+pub(super) fn stored_role(code: i16) -> Result<Role> {
     Role::from_code(code).ok_or_else(|| ServiceError::Inconsistent(format!("there is no role {code}")))
 }
 
