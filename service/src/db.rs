@@ -6,7 +6,7 @@ use std::time::Duration;
 use sea_orm::sqlx::sqlite::{SqliteJournalMode, SqliteSynchronous};
 use sea_orm::{
     ConnectOptions, ConnectionTrait, Database, DatabaseBackend, DatabaseConnection, DatabaseTransaction, DbErr,
-    ExecResult, QueryResult, SqliteTransactionMode, SqlxPostgresConnector, Statement, TransactionOptions,
+    ExecResult, QueryResult, RuntimeErr, SqliteTransactionMode, SqlxPostgresConnector, Statement, TransactionOptions,
     TransactionTrait, Value,
 };
 
@@ -45,9 +45,9 @@ impl Db {
             .max_connections(options.max_connections)
             .min_connections(options.max_connections.min(4))
             .acquire_timeout(Duration::from_secs(10))
-            // A ping on every acquire costs a round trip on every request; a connection that is gone is noticed by its first
-            // statement, and whoever can try again does.
-            .test_before_acquire(false)
+            // A ping on every acquire costs a round trip on every request. Under load a connection that is gone is noticed by its
+            // next statement; one that has waited for a while may be gone since the database was restarted.
+            .test_before_acquire_if_idle_for(PING_AFTER)
             .sqlx_logging(false);
         let pool = Database::connect(connect).await?;
         Ok(Self { write: pool.clone(), read: pool })
@@ -145,6 +145,9 @@ impl Db {
     }
 }
 
+/// Connections that were not used for so long are asked whether they are still there.
+const PING_AFTER: Duration = Duration::from_millis(100);
+
 /// How many connections each of `threads` threads may open where `most` are the most of a pool: together twice as many, but for
 /// each at least two, so that nothing waits for a single slow statement, and not more than half of them.
 fn share(most: u32, threads: u32) -> u32 {
@@ -178,7 +181,8 @@ fn sqlite_options(url: &str, connections: u32) -> ConnectOptions {
     options
 }
 
-/// Runs a statement that returns rows. Parameters are `$1`, `$2`, … on both databases.
+/// Runs a statement that returns rows. Parameters are `$1`, `$2`, … on both databases. A `SELECT` that meets a lost connection is
+/// sent again over another one.
 ///
 /// # Errors
 /// Those of the database.
@@ -187,10 +191,17 @@ pub async fn query_all<C: ConnectionTrait>(
     sql: &str,
     values: impl IntoIterator<Item = Value>,
 ) -> Result<Vec<QueryResult>, DbErr> {
-    connection.query_all_raw(statement(connection, sql, values)).await
+    let values: Vec<Value> = values.into_iter().collect();
+    let mut tries = 0;
+    loop {
+        match connection.query_all_raw(statement(connection, sql, values.clone())).await {
+            Err(error) if is_read_again(sql, &error, &mut tries) => {}
+            result => return result,
+        }
+    }
 }
 
-/// Runs a statement that returns one row, or none.
+/// Runs a statement that returns one row, or none; a `SELECT` as [`query_all`] does.
 ///
 /// # Errors
 /// Those of the database.
@@ -199,7 +210,37 @@ pub async fn query_one<C: ConnectionTrait>(
     sql: &str,
     values: impl IntoIterator<Item = Value>,
 ) -> Result<Option<QueryResult>, DbErr> {
-    connection.query_one_raw(statement(connection, sql, values)).await
+    let values: Vec<Value> = values.into_iter().collect();
+    let mut tries = 0;
+    loop {
+        match connection.query_one_raw(statement(connection, sql, values.clone())).await {
+            Err(error) if is_read_again(sql, &error, &mut tries) => {}
+            result => return result,
+        }
+    }
+}
+
+/// Whether to try a `SELECT` again: as often as a pool may hold connections that were lost together. Within a transaction that is of
+/// no use, and of no harm: its connection goes on being lost.
+fn is_read_again(sql: &str, error: &DbErr, tries: &mut u32) -> bool {
+    const TRIES: u32 = 16;
+    *tries += 1;
+    *tries < TRIES && sql.starts_with("SELECT") && is_lost(error)
+}
+
+/// Whether the connection is gone, so that another one may do better.
+fn is_lost(error: &DbErr) -> bool {
+    let (DbErr::Query(RuntimeErr::SqlxError(error)) | DbErr::Exec(RuntimeErr::SqlxError(error))) = error else {
+        return false;
+    };
+    match error.as_ref() {
+        sqlx::Error::Io(_) => true,
+        // PostgreSQL: ended by an administrator or a crash; a connection exception.
+        sqlx::Error::Database(error) => {
+            error.code().is_some_and(|code| code.starts_with("57P") || code.starts_with("08"))
+        }
+        _ => false,
+    }
 }
 
 /// Runs a statement that returns nothing.
