@@ -8,6 +8,7 @@ mod args;
 mod config;
 mod import;
 mod ingest;
+mod jobs;
 mod output;
 mod recount;
 mod serve;
@@ -75,6 +76,7 @@ async fn with_config(command: Command, config: Config) -> ExitCode {
         Command::Import(options) => import::run(&config, options).await,
         Command::Ingest { command } => ingest::run(&config, command).await,
         Command::Recount(options) => return recount::run(&config, options).await,
+        Command::Jobs { command } => jobs::run(&config, command).await,
         Command::Token { command } => accounts::token(&config, command).await,
         Command::User { command } => accounts::user(&config, command).await,
         Command::Schema | Command::Completions { .. } | Command::Config { .. } => Ok(()),

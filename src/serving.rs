@@ -15,7 +15,6 @@ use service::apply::Applier;
 use service::changes::Changes;
 use service::ingest::Inbox;
 use service::jobs::Queue;
-use service::statistics::CampaignChanges;
 use tokio::task::JoinSet;
 use tokio_util::sync::CancellationToken;
 use worker::queue::Queues;
@@ -115,7 +114,7 @@ impl Serving {
             Ok(())
         });
         if parts.api {
-            self.spawn_api(sources, shown, wake)?;
+            self.spawn_api(sources, &shown, wake)?;
         }
         Ok(())
     }
@@ -142,7 +141,7 @@ impl Serving {
         });
     }
 
-    fn spawn_api(&mut self, sources: Arc<Sources>, changes: Changes, wake: Wake) -> anyhow::Result<()> {
+    fn spawn_api(&mut self, sources: Arc<Sources>, changes: &Changes, wake: Wake) -> anyhow::Result<()> {
         let Installation { config, db, services, clock } = self.installation.clone();
         let listener =
             TcpListener::bind(&config.listen).with_context(|| format!("while listening on {}", config.listen))?;
@@ -153,9 +152,8 @@ impl Serving {
             Ok(())
         });
         let door = Arc::new(Door::new(sources, inbox, clock.clone()));
-        let changes: Arc<dyn CampaignChanges> = Arc::new(changes);
         let probe = Arc::new(InstallationProbe::new(db, self.queues.clone()));
-        let schema = api::graphql::build_schema(&changes);
+        let schema = api::graphql::build_schema(changes);
         let state = AppState::new(services, schema, door, probe, ApiOptions::new(&config.public_url));
         let shutdown = self.shutdown.clone();
         // actix has threads of its own, each with a runtime that nothing else can run on.

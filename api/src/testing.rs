@@ -9,12 +9,11 @@ use actix_web::test::{self, TestRequest};
 use actix_web::web::{Bytes, Data};
 use actix_web::{App, cookie::Cookie};
 use domain::{Clock, Provider, Timestamp};
+use futures::FutureExt;
 use futures::future::{BoxFuture, ready};
-use futures::stream::{self, BoxStream};
-use futures::{FutureExt, StreamExt};
 use migration::MigratorTrait;
 use serde_json::Value;
-use service::statistics::CampaignChanges;
+use service::changes::Changes;
 use service::{Db, DbOptions, Role, Services, Subject};
 
 use crate::graphql::{self, Schema};
@@ -192,16 +191,6 @@ fn state(services: &Services, options: ApiOptions, health: Health) -> AppState {
     AppState::new(services.clone(), schema(), Arc::new(FakeDoor), Arc::new(FakeProbe(health)), options)
 }
 
-/// Nothing ever changes.
-struct NoChanges;
-
-impl CampaignChanges for NoChanges {
-    fn subscribe(&self, _campaign: i64) -> BoxStream<'static, ()> {
-        stream::pending().boxed()
-    }
-}
-
 fn schema() -> Schema {
-    let changes: Arc<dyn CampaignChanges> = Arc::new(NoChanges);
-    graphql::build_schema(&changes)
+    graphql::build_schema(&Changes::default())
 }

@@ -2,9 +2,11 @@
 //!
 //! Everything here is a pure function or a plain value: what an event of a provider means ([`event`], [`smtp`]), whose
 //! mail it belongs to ([`email`]), what all events known about a recipient add up to ([`facts`], [`status`],
-//! [`clicks`]), how an address is doing ([`health`]) and what a campaign's figures are ([`contribution`]).
+//! [`clicks`]), how an address is doing ([`health`]), what a campaign's figures are ([`contribution`]) and when somebody should look
+//! at it ([`alerts`]).
 //! The crates around this one bring the facts and store the results.
 
+pub mod alerts;
 pub mod campaign;
 pub mod clicks;
 pub mod clock;
@@ -16,6 +18,7 @@ pub mod health;
 pub mod machine;
 pub mod provider;
 pub mod reading;
+pub mod reminder;
 pub mod smtp;
 pub mod status;
 pub mod time;

@@ -14,6 +14,7 @@ pub struct Model {
     pub state: i16,
     pub run_at: i64,
     pub attempt: i32,
+    pub forgiven: i32,
     pub lease_until: Option<i64>,
     pub worker: Option<String>,
     pub done: i64,

@@ -26,7 +26,7 @@ use domain::reading::DeliveryReader;
 use domain::{Clock, Timestamp};
 use sea_orm::DatabaseTransaction;
 
-use crate::changes::Changes;
+use crate::changes::{Change, Changes};
 use crate::db::Db;
 use crate::error::{Causes, Result, ServiceError};
 use crate::rollup::RollUp;
@@ -132,7 +132,7 @@ impl Applier {
         let failed = |error: ServiceError| Failed { error, claimed: Some(first) };
         let (applied, changed) = self.write(&transaction, claim, now).await.map_err(failed)?;
         transaction.commit().await.map_err(|error| failed(error.into()))?;
-        changed.into_iter().for_each(|campaign| self.changes.publish(campaign));
+        changed.into_iter().for_each(|campaign| self.changes.publish(Change::Campaign(campaign)));
         Ok(applied)
     }
 

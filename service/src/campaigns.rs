@@ -12,6 +12,7 @@ use sea_orm::{ConnectionTrait, DbErr, QueryResult};
 use crate::access::Marketer;
 use crate::audit;
 use crate::by_status;
+use crate::changes::Change;
 use crate::db::{execute, query_all, query_one};
 use crate::error::{Refusal, RefusalCode, Result, ServiceError};
 use crate::rollup::RollUp;
@@ -123,7 +124,7 @@ impl Marketer {
         let detail = serde_json::json!({ "recipients": canceled });
         audit::record(&transaction, now, &self.subject, "campaign.canceled", object(id), Some(detail)).await?;
         transaction.commit().await?;
-        self.services.changes.publish(id);
+        self.services.changes.publish(Change::Campaign(id));
         Ok(campaign)
     }
 }

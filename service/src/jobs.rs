@@ -4,6 +4,7 @@
 //! for the time of a lease and works under it. Each claim counts the attempts up, and every write of a running job names its
 //! attempt: a worker whose lease ran out and whose job was given to another changes nothing any more, and is told so.
 
+mod control;
 mod kind;
 mod list;
 #[cfg(test)]
@@ -12,6 +13,8 @@ mod tests;
 use domain::Timestamp;
 use sea_orm::{ConnectionTrait, DbErr, QueryResult, Value};
 
+use crate::access::Services;
+use crate::changes::Change;
 use crate::db::{Db, execute, query_all, query_one};
 use crate::error::{Result, ServiceError};
 pub use kind::{JobKind, JobState, Queue};
@@ -47,6 +50,8 @@ pub struct ClaimedJob {
     pub payload: serde_json::Value,
     /// Which attempt this is, from 1: the fencing token of its writes.
     pub attempt: i32,
+    /// Attempts since it was added, or since somebody had it tried again.
+    pub tries: i32,
     /// Who wants it.
     pub created_by: String,
 }
@@ -120,7 +125,7 @@ pub async fn due(db: &Db, now: Timestamp, limit: i64) -> Result<Vec<(Queue, i64)
 /// # Errors
 /// Those of the database.
 pub async fn claim(
-    db: &Db,
+    services: &Services,
     which: Which,
     worker: &str,
     now: Timestamp,
@@ -130,7 +135,7 @@ pub async fn claim(
     const ABANDONED: &str = "state = 2 AND lease_until < $1";
     // Two statements, so that each reads its own small index.
     for condition in [DUE, ABANDONED] {
-        let claimed = claim_where(db, condition, which, worker, now, lease_until).await?;
+        let claimed = claim_where(services, condition, which, worker, now, lease_until).await?;
         if claimed.is_some() {
             return Ok(claimed);
         }
@@ -139,7 +144,7 @@ pub async fn claim(
 }
 
 async fn claim_where(
-    db: &Db,
+    services: &Services,
     condition: &str,
     which: Which,
     worker: &str,
@@ -150,16 +155,20 @@ async fn claim_where(
         Which::Next(queue) => ("queue = $2", queue.code().into()),
         Which::Id(id) => ("id = $2", id.into()),
     };
-    let lock = if db.is_postgres() { "FOR UPDATE SKIP LOCKED" } else { "" };
+    let lock = if services.db.is_postgres() { "FOR UPDATE SKIP LOCKED" } else { "" };
     let sql = format!(
         "UPDATE job SET state = 2, attempt = attempt + 1, worker = $3, lease_until = $4, \
             started_at = COALESCE(started_at, $1), error = NULL \
          WHERE id = (SELECT id FROM job WHERE {condition} AND {chosen} ORDER BY run_at, id LIMIT 1 {lock}) \
-         RETURNING id, kind, payload, attempt, created_by"
+         RETURNING id, kind, payload, attempt, created_by, attempt - forgiven"
     );
     let values = [now.micros().into(), value, worker.to_owned().into(), lease_until.micros().into()];
-    let row = query_one(db.write(), &sql, values).await?;
-    row.as_ref().map(read_claimed).transpose()
+    let row = query_one(services.db.write(), &sql, values).await?;
+    let claimed = row.as_ref().map(read_claimed).transpose()?;
+    if let Some(job) = &claimed {
+        services.changes.publish(Change::Job(job.id));
+    }
+    Ok(claimed)
 }
 
 fn read_claimed(row: &QueryResult) -> Result<ClaimedJob> {
@@ -169,6 +178,7 @@ fn read_claimed(row: &QueryResult) -> Result<ClaimedJob> {
         payload: serde_json::from_str(&row.try_get_by_index::<String>(2)?)?,
         attempt: row.try_get_by_index(3)?,
         created_by: row.try_get_by_index(4)?,
+        tries: row.try_get_by_index(5)?,
     })
 }
 
@@ -180,27 +190,37 @@ fn kind_of(code: i16) -> Result<JobKind> {
 ///
 /// # Errors
 /// Those of the database.
-pub async fn progress(db: &Db, job: &ClaimedJob, progress: JobProgress, lease_until: Timestamp) -> Result<bool, DbErr> {
+pub async fn progress(
+    services: &Services,
+    job: &ClaimedJob,
+    progress: JobProgress,
+    lease_until: Timestamp,
+) -> Result<bool, DbErr> {
     const SET: &str = "lease_until = $3, done = $4, total = $5, skipped = $6";
     let values = [lease_until.micros().into(), progress.done.into(), progress.total.into(), progress.skipped.into()];
-    write(db, job, SET, values).await
+    write(services, job, SET, values).await
 }
 
 /// Keeps a job until `lease_until`. `false`: it is no longer this worker's, which should stop.
 ///
 /// # Errors
 /// Those of the database.
-pub async fn renew(db: &Db, job: &ClaimedJob, lease_until: Timestamp) -> Result<bool, DbErr> {
-    write(db, job, "lease_until = $3", [lease_until.micros().into()]).await
+pub async fn renew(services: &Services, job: &ClaimedJob, lease_until: Timestamp) -> Result<bool, DbErr> {
+    write(services, job, "lease_until = $3", [lease_until.micros().into()]).await
 }
 
 /// Ends a job that is done. `false`: it was no longer this worker's.
 ///
 /// # Errors
 /// Those of the database.
-pub async fn succeed(db: &Db, job: &ClaimedJob, result: &serde_json::Value, now: Timestamp) -> Result<bool, DbErr> {
+pub async fn succeed(
+    services: &Services,
+    job: &ClaimedJob,
+    result: &serde_json::Value,
+    now: Timestamp,
+) -> Result<bool, DbErr> {
     const SET: &str = "state = 3, result = $3, finished_at = $4, lease_until = NULL";
-    write(db, job, SET, [result.to_string().into(), now.micros().into()]).await
+    write(services, job, SET, [result.to_string().into(), now.micros().into()]).await
 }
 
 /// Ends an attempt that failed: the job is tried again at `retry_at`, or given up. `false`: it was no longer this worker's.
@@ -209,7 +229,7 @@ pub async fn succeed(db: &Db, job: &ClaimedJob, result: &serde_json::Value, now:
 /// # Errors
 /// Those of the database.
 pub async fn fail(
-    db: &Db,
+    services: &Services,
     job: &ClaimedJob,
     error: &str,
     retry_at: Option<Timestamp>,
@@ -219,18 +239,27 @@ pub async fn fail(
     match retry_at {
         Some(at) => {
             let set = "state = 1, error = $3, run_at = $4, lease_until = NULL, worker = NULL";
-            write(db, job, set, [error, at.micros().into()]).await
+            write(services, job, set, [error, at.micros().into()]).await
         }
         None => {
             let set = "state = 4, error = $3, finished_at = $4, lease_until = NULL";
-            write(db, job, set, [error, now.micros().into()]).await
+            write(services, job, set, [error, now.micros().into()]).await
         }
     }
 }
 
 /// Changes a job, if it still is in the hands of this attempt.
-async fn write<const N: usize>(db: &Db, job: &ClaimedJob, set: &str, values: [Value; N]) -> Result<bool, DbErr> {
+async fn write<const N: usize>(
+    services: &Services,
+    job: &ClaimedJob,
+    set: &str,
+    values: [Value; N],
+) -> Result<bool, DbErr> {
     let sql = format!("UPDATE job SET {set} WHERE id = $1 AND attempt = $2 AND state = 2");
     let values = [job.id.into(), job.attempt.into()].into_iter().chain(values);
-    Ok(execute(db.write(), &sql, values).await?.rows_affected() == 1)
+    let is_written = execute(services.db.write(), &sql, values).await?.rows_affected() == 1;
+    if is_written {
+        services.changes.publish(Change::Job(job.id));
+    }
+    Ok(is_written)
 }

@@ -5,7 +5,7 @@ use std::path::PathBuf;
 use clap::{Args, Parser, Subcommand, ValueEnum};
 use domain::{Provider, Timestamp};
 use service::Role;
-use service::jobs::Queue;
+use service::jobs::{JobKind, JobState, Queue};
 
 /// Follow-up for e-mail campaigns: what became of every recipient, and what to do about it.
 #[derive(Debug, Parser)]
@@ -88,6 +88,17 @@ nothing; lines that make no recipient are listed in a report.")]
         /// What to do
         #[command(subcommand)]
         command: IngestCommand,
+    },
+    /// Look at jobs, try them again, call them off
+    #[command(after_help = "Examples:
+  nachfass jobs list --state failed
+  nachfass jobs show 17
+  nachfass jobs retry 17 18
+  nachfass jobs cancel 19")]
+    Jobs {
+        /// What to do
+        #[command(subcommand)]
+        command: JobsCommand,
     },
     /// Compare the figures with the rows that they count
     #[command(after_help = "Examples:
@@ -275,6 +286,65 @@ pub struct ReplayOptions {
     /// Print JSON
     #[arg(long)]
     pub json: bool,
+}
+
+/// What to do with jobs.
+#[derive(Debug, Subcommand)]
+pub enum JobsCommand {
+    /// List jobs, the latest first
+    #[command(after_help = "Example:
+  nachfass jobs list --kind import --state running --json")]
+    List(JobsListOptions),
+    /// Show jobs
+    #[command(after_help = "Example:
+  nachfass jobs show 17 --json")]
+    Show(JobsOptions),
+    /// Have failed or canceled jobs tried again: they go on where they were left
+    #[command(after_help = "Example:
+  nachfass jobs retry 17 18")]
+    Retry(JobsOptions),
+    /// Call jobs off; one that is running stops at its next step
+    #[command(after_help = "Example:
+  nachfass jobs cancel 19")]
+    Cancel(JobsOptions),
+}
+
+/// Which jobs to list.
+#[derive(Args, Clone, Debug)]
+pub struct JobsListOptions {
+    /// Only those that do this, for example import
+    #[arg(long, value_parser = job_kind)]
+    pub kind: Option<JobKind>,
+    /// Only those in this state: queued, running, succeeded, failed, canceled
+    #[arg(long, value_parser = job_state)]
+    pub state: Option<JobState>,
+    /// As many at most
+    #[arg(long, default_value_t = 50)]
+    pub limit: u32,
+    /// Print JSON, one object a line
+    #[arg(long)]
+    pub json: bool,
+}
+
+/// Which jobs.
+#[derive(Args, Clone, Debug)]
+pub struct JobsOptions {
+    /// Their numbers, as `jobs list` shows them
+    #[arg(required = true)]
+    pub ids: Vec<i64>,
+    /// Print JSON, one object a line
+    #[arg(long)]
+    pub json: bool,
+}
+
+fn job_kind(name: &str) -> Result<JobKind, String> {
+    let names = || JobKind::ALL.iter().map(|kind| kind.as_str().to_lowercase()).collect::<Vec<_>>().join(", ");
+    JobKind::from_name(name).ok_or_else(|| format!("there are {}", names()))
+}
+
+fn job_state(name: &str) -> Result<JobState, String> {
+    let names = || JobState::ALL.iter().map(|state| state.as_str().to_lowercase()).collect::<Vec<_>>().join(", ");
+    JobState::from_name(name).ok_or_else(|| format!("there are {}", names()))
 }
 
 /// What to recount.

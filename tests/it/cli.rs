@@ -260,6 +260,30 @@ fn an_import_says_what_it_could_not_take() {
 }
 
 #[test]
+fn jobs_are_called_off_and_tried_again() {
+    let site = site();
+    // An import leaves a job behind that matches events with its recipients; nothing runs that would do it.
+    with_input(&mut site.command(["import", "--campaign", "spring", "-"]), "email\nada@alpha.example\n");
+    let listed = site.run_json(["jobs", "list", "--json"]);
+    assert_eq!(
+        (&listed["kind"], &listed["state"], &listed["attempts"]),
+        (&json!("REMATCH"), &json!("QUEUED"), &json!(0))
+    );
+    let id = listed["id"].to_string();
+    assert_eq!(status(&mut site.command(["jobs", "retry", &id])), Some(1), "it waits already");
+    assert_eq!(site.run_json(["jobs", "cancel", &id, "--json"])["state"], "CANCELED");
+    assert_eq!(
+        site.run_json(["jobs", "list", "--state", "canceled", "--kind", "rematch", "--json"])["id"],
+        listed["id"]
+    );
+    assert_eq!(status(&mut site.command(["jobs", "cancel", &id])), Some(1), "it is over");
+    assert_eq!(site.run_json(["jobs", "retry", &id, "--json"])["state"], "QUEUED");
+    assert_eq!(site.run_json(["jobs", "show", &id, "--json"])["state"], "QUEUED");
+    assert_eq!(status(&mut site.command(["jobs", "show", "99"])), Some(1));
+    assert_eq!(status(&mut site.command(["jobs", "list", "--state", "lost"])), Some(2));
+}
+
+#[test]
 fn the_database_is_brought_up_to_date() {
     let site = site();
     let pending = site.run_json(["migrate", "status", "--json"]);

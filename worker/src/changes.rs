@@ -1,4 +1,4 @@
-//! Changed campaigns, told across processes through Redis.
+//! What has changed, told across processes through Redis.
 
 use std::collections::BTreeSet;
 use std::time::Duration;
@@ -12,7 +12,7 @@ use tokio_util::sync::CancellationToken;
 use crate::error::WorkerError;
 
 const CHANNEL: &str = "nachfass-changes";
-/// Changes of a campaign are told at most this often.
+/// Changes of one thing are told at most this often.
 const GATHER: Duration = Duration::from_millis(200);
 const RETRY: Duration = Duration::from_secs(2);
 
@@ -31,7 +31,7 @@ async fn retried<F: Future<Output = Result<(), WorkerError>>>(shutdown: &Cancell
         tokio::select! {
             () = shutdown.cancelled() => return,
             result = attempt() => if let Err(error) = result {
-                tracing::debug!(error = %error, "changed figures are not told across processes for now");
+                tracing::debug!(error = %error, "changes are not told across processes for now");
             },
         }
         tokio::select! {
@@ -45,19 +45,19 @@ async fn publish_once(url: &str, changes: &Changes) -> Result<(), WorkerError> {
     let mut connection = Client::open(url)?.get_multiplexed_async_connection().await?;
     let mut changed = changes.subscribe();
     loop {
-        let mut campaigns = BTreeSet::new();
+        let mut gathered = BTreeSet::new();
         match changed.recv().await {
-            Ok(campaign) => campaigns.insert(campaign),
+            Ok(change) => gathered.insert(change),
             Err(RecvError::Lagged(_)) => continue,
             Err(RecvError::Closed) => return Ok(()),
         };
         tokio::time::sleep(GATHER).await;
-        while let Ok(campaign) = changed.try_recv() {
-            campaigns.insert(campaign);
+        while let Ok(change) = changed.try_recv() {
+            gathered.insert(change);
         }
         let mut pipe = redis::pipe();
-        campaigns.iter().for_each(|campaign| {
-            pipe.publish(CHANNEL, *campaign).ignore();
+        gathered.iter().for_each(|change| {
+            pipe.publish(CHANNEL, change.to_string()).ignore();
         });
         pipe.query_async::<()>(&mut connection).await?;
     }
@@ -68,8 +68,9 @@ async fn listen_once(url: &str, changes: &Changes) -> Result<(), WorkerError> {
     subscription.subscribe(CHANNEL).await?;
     let mut messages = subscription.on_message();
     while let Some(message) = messages.next().await {
-        if let Ok(campaign) = message.get_payload::<i64>() {
-            changes.publish(campaign);
+        // A version beside this one may tell of things that this one does not know.
+        if let Some(change) = message.get_payload::<String>().ok().and_then(|text| text.parse().ok()) {
+            changes.publish(change);
         }
     }
     Ok(())

@@ -20,8 +20,7 @@ const ATTEMPTS: i32 = 8;
 pub async fn run(deps: &Deps, id: i64, shutdown: &CancellationToken) {
     let now = deps.services.now();
     let worker = format!("{}", std::process::id());
-    let claimed =
-        jobs::claim(deps.services.db(), Which::Id(id), &worker, now, now.plus_seconds(jobs::LEASE_SECONDS)).await;
+    let claimed = jobs::claim(&deps.services, Which::Id(id), &worker, now, now.plus_seconds(jobs::LEASE_SECONDS)).await;
     let job = match claimed {
         Ok(Some(job)) => job,
         Ok(None) => return,
@@ -36,7 +35,7 @@ pub async fn run(deps: &Deps, id: i64, shutdown: &CancellationToken) {
         () = keep(deps, &job) => return,
         // What is done is committed; the rest is taken up by whoever claims the job next.
         () = shutdown.cancelled() => {
-            end(jobs::fail(deps.services.db(), &job, "handed back: the process ended", Some(now), now).await.map_err(Into::into), id);
+            end(jobs::fail(&deps.services, &job, "handed back: the process ended", Some(now), now).await.map_err(Into::into), id);
             return;
         }
     };
@@ -52,7 +51,7 @@ async fn keep(deps: &Deps, job: &ClaimedJob) {
     loop {
         tokio::time::sleep(RENEW_EVERY).await;
         let lease_until = deps.services.now().plus_seconds(jobs::LEASE_SECONDS);
-        match jobs::renew(deps.services.db(), job, lease_until).await {
+        match jobs::renew(&deps.services, job, lease_until).await {
             Ok(true) => {}
             Ok(false) => {
                 tracing::warn!(job = job.id, "a job was given to another worker meanwhile");
@@ -78,12 +77,12 @@ async fn fail(deps: &Deps, job: &ClaimedJob, error: &ServiceError) -> Result<boo
         ServiceError::Refused(refusal) => (refusal.message.clone(), None),
         _ => {
             tracing::error!(job = job.id, attempt = job.attempt, error = %Causes(error), "a job failed");
-            let wait = 2_i64.saturating_pow(u32::try_from(job.attempt).unwrap_or(1)).min(3_600);
-            let retry = (job.attempt < ATTEMPTS).then(|| now.plus_seconds(wait));
+            let wait = 2_i64.saturating_pow(u32::try_from(job.tries).unwrap_or(1)).min(3_600);
+            let retry = (job.tries < ATTEMPTS).then(|| now.plus_seconds(wait));
             ("something failed that is not your fault; the log says what".to_owned(), retry)
         }
     };
-    Ok(jobs::fail(deps.services.db(), job, &message, retry_at, now).await?)
+    Ok(jobs::fail(&deps.services, job, &message, retry_at, now).await?)
 }
 
 fn end(result: Result<bool>, id: i64) {

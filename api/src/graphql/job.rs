@@ -8,7 +8,7 @@ use service::recipients::paging::{Count, PageArgs};
 
 use super::campaign::Campaign;
 use super::connection::{Connection, List};
-use super::errors::{Result, UserError};
+use super::errors::{Result, UserError, outcome};
 use super::node::Key;
 use super::scalars::{DateTime, at, int};
 use super::schema::{access, reader};
@@ -129,13 +129,21 @@ impl From<&ImportResult> for JobResult {
     }
 }
 
-/// A job that a mutation has begun.
+/// A job that a mutation has begun or changed.
 #[derive(SimpleObject)]
 pub struct JobPayload {
     /// The job; null where it was refused.
-    pub(super) job: Option<Job>,
+    job: Option<Job>,
     /// Why it was refused; empty where it was not.
-    pub(super) user_errors: Vec<UserError>,
+    user_errors: Vec<UserError>,
+}
+
+impl JobPayload {
+    /// The job, or why there is none.
+    pub(super) fn of(result: service::Result<jobs::Job>, access: &Access) -> Result<Self> {
+        let (job, user_errors) = outcome(result)?;
+        Ok(Self { job: job.map(|row| Job::new(row, Ok(access))).transpose()?, user_errors })
+    }
 }
 
 /// Which jobs. The fields are joined by AND.

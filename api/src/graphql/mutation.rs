@@ -7,7 +7,7 @@ use service::{Access, ServiceError};
 use super::campaign::Campaign;
 use super::errors::{Result, UserError, outcome};
 use super::import::{self, ImportRecipientsInput};
-use super::job::{Job, JobPayload};
+use super::job::JobPayload;
 use super::node::{self, Key};
 use super::scalars::DateTime;
 use super::schema::access;
@@ -73,8 +73,29 @@ impl Mutation {
         #[graphql(desc = "What to import, and where.")] input: ImportRecipientsInput,
     ) -> Result<JobPayload> {
         let access = access(ctx)?;
-        let (job, user_errors) = outcome(import::begin(access, input).await)?;
-        Ok(JobPayload { job: job.map(|row| Job::new(row, Ok(access))).transpose()?, user_errors })
+        JobPayload::of(import::begin(access, input).await, access)
+    }
+
+    /// Has a job tried again that failed or was canceled; it goes on where it was left.
+    async fn retry_job(
+        &self,
+        ctx: &Context<'_>,
+        #[graphql(desc = "The global id of the job.")] id: ID,
+    ) -> Result<JobPayload> {
+        let access = access(ctx)?;
+        let retried = async { access.marketer()?.retry_job(node::job(&id)?).await };
+        JobPayload::of(retried.await, access)
+    }
+
+    /// Cancels a job. One that is running stops at its next step; what it has done by then stays done.
+    async fn cancel_job(
+        &self,
+        ctx: &Context<'_>,
+        #[graphql(desc = "The global id of the job.")] id: ID,
+    ) -> Result<JobPayload> {
+        let access = access(ctx)?;
+        let canceled = async { access.marketer()?.cancel_job(node::job(&id)?).await };
+        JobPayload::of(canceled.await, access)
     }
 
     /// Makes an API token. For admins.

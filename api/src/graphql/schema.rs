@@ -7,7 +7,7 @@ use async_graphql::{
 };
 use futures::future::join_all;
 use futures::stream::BoxStream;
-use service::statistics::CampaignChanges;
+use service::changes::Changes;
 use service::{Access, Reader, Refusal, RefusalCode};
 
 use super::campaign::KnownCampaigns;
@@ -29,9 +29,9 @@ pub struct Schema {
     documents: Documents,
 }
 
-/// The schema of an installation; `changes` tells when figures change.
+/// The schema of an installation; `changes` tells when something changes.
 #[must_use]
-pub fn build_schema(changes: &Arc<dyn CampaignChanges>) -> Schema {
+pub fn build_schema(changes: &Changes) -> Schema {
     let campaigns = KnownCampaigns::default();
     let finish = |mode| builder().validation_mode(mode).data(changes.clone()).data(campaigns.clone()).finish();
     let (inner, known) = (finish(ValidationMode::Strict), finish(ValidationMode::Fast));

@@ -156,8 +156,12 @@ pub enum AddressHealth {
 pub enum BlockReason {
     /// A hard bounce of the recipient's own making.
     HardBounce,
-    /// Too many soft bounces in a row.
+    /// Too many soft bounces.
     SoftBounces,
+    /// Somebody blocked it by hand.
+    Manual,
+    /// The person has left the company.
+    FormerEmployee,
 }
 
 /// A sender of webhooks whose format nachfass reads.

@@ -302,6 +302,8 @@ CREATE TABLE job (
     state SMALLINT NOT NULL CHECK (state BETWEEN 1 AND 5),
     run_at BIGINT NOT NULL,
     attempt INTEGER NOT NULL DEFAULT 0,
+    -- Attempts that no longer count: somebody had it tried again after them.
+    forgiven INTEGER NOT NULL DEFAULT 0,
     lease_until BIGINT,
     worker TEXT,
     done BIGINT NOT NULL DEFAULT 0,

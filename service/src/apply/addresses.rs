@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 
-use domain::health::{AddressHealth, BlockReason, Judgement, Outcome, Outcomes, Policy};
+use domain::health::{AddressHealth, BlockReason, Judgement, Marks, Outcome, Outcomes, Policy};
 use domain::{EventKind, Timestamp};
 use sea_orm::{ConnectionTrait, DatabaseBackend};
 
@@ -85,7 +85,8 @@ impl Reports {
             for (at, outcome) in report.outcomes {
                 address.outcomes.add(at, outcome);
             }
-            let Judgement { health, consecutive_soft_bounces, blocked } = address.outcomes.judge(Policy::default());
+            let Judgement { health, consecutive_soft_bounces, blocked } =
+                address.outcomes.judge(&Policy::default(), &Marks::default(), now);
             let (last_reason_at, last_reason) = address.reason.max(report.reason).unzip();
             batch.push([
                 address.id.into(),

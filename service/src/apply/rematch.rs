@@ -16,6 +16,7 @@ use sea_orm::{ConnectionTrait, QueryResult};
 use super::pending::{PLACE_BITS, Pending, RecipientKey, verdict_from_code};
 use super::{Applier, create, matching, settle};
 use crate::batch::{Batch, Column};
+use crate::changes::Change;
 use crate::db::query_all;
 use crate::error::Result;
 use crate::rollup::RollUp;
@@ -63,7 +64,7 @@ impl Applier {
         let changed: Vec<i64> = rollup.campaigns().collect();
         rollup.write(&transaction, now).await?;
         transaction.commit().await?;
-        changed.into_iter().for_each(|campaign| self.changes.publish(campaign));
+        changed.into_iter().for_each(|campaign| self.changes.publish(Change::Campaign(campaign)));
         Ok((Some(last), matched))
     }
 }

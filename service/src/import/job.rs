@@ -84,7 +84,7 @@ pub async fn run_import_job(
         let Some(progress) = import.step().await? else { break };
         let lease_until = services.now().plus_seconds(jobs::LEASE_SECONDS);
         let progress = JobProgress { done: progress.counts.read(), total: None, skipped: progress.counts.skipped };
-        if !jobs::progress(&services.db, job, progress, lease_until).await? {
+        if !jobs::progress(services, job, progress, lease_until).await? {
             return Ok(None);
         }
         report(progress);

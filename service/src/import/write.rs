@@ -19,6 +19,7 @@ use super::{Chunk, Counts, Issue};
 use crate::access::Services;
 use crate::batch::{Batch, Column};
 use crate::campaigns;
+use crate::changes::Change;
 use crate::db::{execute, query_one};
 use crate::error::{Refusal, RefusalCode, Result, ServiceError};
 use crate::rollup::RollUp;
@@ -81,7 +82,7 @@ async fn write_once(services: &Services, target: Target, after: i64, chunk: &Chu
     rollup.write(&transaction, services.now()).await?;
     transaction.commit().await?;
     if changes {
-        services.changes.publish(target.campaign);
+        services.changes.publish(Change::Campaign(target.campaign));
     }
     Ok(counts)
 }

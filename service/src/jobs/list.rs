@@ -89,7 +89,7 @@ pub(crate) async fn get<C: ConnectionTrait>(connection: &C, id: i64) -> Result<J
     find(connection, id).await?.ok_or_else(|| ServiceError::Inconsistent(format!("job {id} is gone")))
 }
 
-async fn find<C: ConnectionTrait>(connection: &C, id: i64) -> Result<Option<Job>> {
+pub(super) async fn find<C: ConnectionTrait>(connection: &C, id: i64) -> Result<Option<Job>> {
     let row = query_one(connection, &format!("SELECT {COLUMNS} FROM job WHERE id = $1"), [id.into()]).await?;
     row.as_ref().map(read).transpose()
 }

@@ -29,7 +29,7 @@ async fn add(fixture: &Fixture, kind: JobKind, key: Option<&str>) -> i64 {
 
 async fn take(fixture: &Fixture, which: Which) -> Option<ClaimedJob> {
     let now = fixture.services.now();
-    claim(&fixture.services.db, which, "worker", now, now.plus_seconds(60)).await.expect("asked")
+    claim(&fixture.services, which, "worker", now, now.plus_seconds(60)).await.expect("asked")
 }
 
 fn reader(fixture: &Fixture) -> Reader {
@@ -54,7 +54,7 @@ async fn a_job_exists_exactly_if_its_transaction_does() {
 #[tokio::test]
 async fn one_worker_has_a_job_until_its_lease_is_over() {
     for fixture in Fixture::each().await {
-        let db = &fixture.services.db;
+        let db = &fixture.services;
         let id = add(&fixture, JobKind::Import, None).await;
         assert!(take(&fixture, Which::Next(Queue::Events)).await.is_none());
         let first = take(&fixture, Which::Next(Queue::Bulk)).await.expect("a job");
@@ -91,7 +91,7 @@ async fn one_worker_has_a_job_until_its_lease_is_over() {
 #[tokio::test]
 async fn a_failed_job_waits_and_is_given_up_in_the_end() {
     for fixture in Fixture::each().await {
-        let db = &fixture.services.db;
+        let db = &fixture.services;
         let id = add(&fixture, JobKind::Rematch, None).await;
         let now = fixture.services.now();
         let first = take(&fixture, Which::Id(id)).await.expect("a job");
@@ -193,6 +193,43 @@ async fn a_worker_that_lost_its_job_stops() {
         assert_eq!(run_import_job(&fixture.services, &first, |_| ()).await.expect("stopped"), None);
         let result = run_import_job(&fixture.services, &second, |_| ()).await.expect("done").expect("still ours");
         assert_eq!(result.counts.imported, 1);
+        fixture.close().await;
+    }
+}
+
+#[tokio::test]
+async fn users_try_again_and_call_off() {
+    for fixture in Fixture::each().await {
+        let services = &fixture.services;
+        let marketer = services.access(Subject::command_line()).marketer().expect("a marketer");
+        let id = add(&fixture, JobKind::Rematch, None).await;
+        let refused = |result: crate::Result<super::Job>| match result {
+            Err(ServiceError::Refused(refusal)) => refusal.code,
+            other => panic!("not refused: {other:?}"),
+        };
+        assert_eq!(refused(marketer.retry_job(id).await), RefusalCode::Conflict, "it waits already");
+        assert_eq!(refused(marketer.cancel_job(99).await), RefusalCode::NotFound);
+
+        // Called off while it waits, then wanted after all, then called off while somebody is at it.
+        assert_eq!(marketer.cancel_job(id).await.expect("canceled").state, JobState::Canceled);
+        assert!(take(&fixture, Which::Id(id)).await.is_none());
+        assert_eq!(marketer.retry_job(id).await.expect("queued").state, JobState::Queued);
+        let running = take(&fixture, Which::Id(id)).await.expect("the job");
+        assert_eq!((running.attempt, running.tries), (1, 1));
+        assert_eq!(marketer.cancel_job(id).await.expect("canceled").state, JobState::Canceled);
+        let now = services.now();
+        assert!(!progress(services, &running, JobProgress::default(), now.plus_seconds(60)).await.expect("asked"));
+        assert!(!succeed(services, &running, &serde_json::json!({}), now).await.expect("asked"));
+
+        // A new round of attempts, with numbers that no worker of an earlier one has.
+        marketer.retry_job(id).await.expect("queued");
+        let again = take(&fixture, Which::Id(id)).await.expect("the job");
+        assert_eq!((again.attempt, again.tries), (2, 1));
+        assert!(fail(services, &again, "no", None, now).await.expect("written"));
+        let failed = marketer.retry_job(id).await.expect("queued");
+        assert_eq!((failed.error, failed.finished_at), (None, None));
+        let audit = "SELECT count(*) FROM audit_entry WHERE action IN ('job.retried', 'job.canceled')";
+        assert_eq!(fixture.count(audit).await, 5);
         fixture.close().await;
     }
 }

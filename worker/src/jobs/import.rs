@@ -10,6 +10,6 @@ pub async fn run(deps: &Deps, job: &ClaimedJob) -> Result<()> {
     let Some(result) = service::import::run_import_job(&deps.services, job, |_progress| {}).await? else {
         return Ok(());
     };
-    jobs::succeed(deps.services.db(), job, &serde_json::to_value(result)?, deps.services.now()).await?;
+    jobs::succeed(&deps.services, job, &serde_json::to_value(result)?, deps.services.now()).await?;
     Ok(())
 }

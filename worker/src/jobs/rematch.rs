@@ -14,7 +14,7 @@ use crate::Deps;
 pub async fn run(deps: &Deps, job: &ClaimedJob) -> Result<()> {
     let matched = deps.applier.rematch(0).await?;
     let result = serde_json::json!({ "matched": matched });
-    jobs::succeed(deps.services.db(), job, &result, deps.services.now()).await?;
+    jobs::succeed(&deps.services, job, &result, deps.services.now()).await?;
     Ok(())
 }
 

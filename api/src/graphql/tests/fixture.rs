@@ -120,8 +120,7 @@ impl Fixture {
         });
         let services = Services::new(db, Arc::new(SystemClock), &[1; 32], folder.path());
         let changes = Changes::default();
-        let told: Arc<dyn service::statistics::CampaignChanges> = Arc::new(changes.clone());
-        Self { services, schema: build_schema(&told), changes, statements, _folder: folder }
+        Self { services, schema: build_schema(&changes), changes, statements, _folder: folder }
     }
 
     /// A request of somebody with this role.
