@@ -66,6 +66,8 @@ pub struct Config {
 pub struct WorkerConfig {
     /// The jobs that one process runs at the same time, in each queue.
     pub concurrency: NonZeroU16,
+    /// For how many seconds a job is its worker's before that has to say again that it is still at it.
+    pub lease_seconds: NonZeroU16,
 }
 
 /// How a line of the log looks.

@@ -100,7 +100,7 @@ impl Serving {
                 concurrency: usize::from(config.worker.concurrency.get()),
                 appliers,
             };
-            let deps = Deps { services, applier };
+            let deps = Deps::new(services, applier);
             let handler = worker::handler(deps.clone(), wake.clone(), self.shutdown.clone());
             relay = relay.with_worker(queues.clone(), handler);
             let (queues, wake, shutdown) = (self.queues.clone(), wake.clone(), self.shutdown.clone());

@@ -3,7 +3,7 @@
 use serde::{Deserialize, Serialize};
 
 use crate::Timestamp;
-use crate::event::coded_enum;
+use crate::coded_enum;
 
 coded_enum! {
     /// What is wrong with a campaign.

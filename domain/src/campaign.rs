@@ -1,7 +1,6 @@
 //! Where a campaign stands.
 
-use crate::event::coded_enum;
-use serde::Serialize;
+use crate::coded_enum;
 
 coded_enum! {
     /// Where a campaign stands.

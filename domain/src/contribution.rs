@@ -4,11 +4,11 @@
 //! roll-up in the same transaction; `nachfass recount` adds all of them up anew and compares.
 
 use crate::Timestamp;
-use crate::event::{BounceClass, coded_enum};
+use crate::coded_enum;
+use crate::event::BounceClass;
 use crate::facts::Facts;
 use crate::smtp::EnhancedCode;
 use crate::status::{self, RecipientStatus};
-use serde::Serialize;
 
 coded_enum! {
     /// A figure that is counted for campaigns, domains and hours.

@@ -9,10 +9,11 @@ use crate::smtp::EnhancedCode;
 use crate::{Provider, Timestamp};
 
 /// Writes an enum whose variants have a stable text (API, database dumps, logs) and a stable number (database).
+#[macro_export]
 macro_rules! coded_enum {
     ($(#[$meta:meta])* $name:ident { $($(#[$doc:meta])* $variant:ident = $code:literal $text:literal,)+ }) => {
         $(#[$meta])*
-        #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, serde::Deserialize)]
+        #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, serde::Serialize, serde::Deserialize)]
         #[serde(rename_all = "SCREAMING_SNAKE_CASE")]
         pub enum $name { $($(#[$doc])* $variant,)+ }
 
@@ -46,8 +47,6 @@ macro_rules! coded_enum {
         }
     };
 }
-pub(crate) use coded_enum;
-
 coded_enum! {
     /// What happened to a message.
     EventKind {

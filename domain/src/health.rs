@@ -5,7 +5,8 @@
 
 use std::fmt::Write;
 
-use crate::event::{BounceClass, coded_enum};
+use crate::coded_enum;
+use crate::event::BounceClass;
 use crate::{EventKind, Timestamp};
 use serde::Serialize;
 

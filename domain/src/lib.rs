@@ -3,10 +3,11 @@
 //! Everything here is a pure function or a plain value: what an event of a provider means ([`event`], [`smtp`]), whose
 //! mail it belongs to ([`email`]), what all events known about a recipient add up to ([`facts`], [`status`],
 //! [`clicks`]), how an address is doing ([`health`]), what a campaign's figures are ([`contribution`]) and when somebody should look
-//! at it ([`alerts`]).
+//! at it ([`alerts`]), who is reminded of it ([`reminder`]).
 //! The crates around this one bring the facts and store the results.
 
 pub mod alerts;
+pub mod backoff;
 pub mod campaign;
 pub mod clicks;
 pub mod clock;

@@ -2,7 +2,7 @@
 
 use serde::Serializer;
 
-use crate::event::coded_enum;
+use crate::coded_enum;
 use serde::Serialize;
 
 coded_enum! {

@@ -5,7 +5,7 @@ use chrono_tz::Tz;
 use serde::{Deserialize, Serialize};
 
 use crate::Timestamp;
-use crate::event::coded_enum;
+use crate::coded_enum;
 use crate::facts::Facts;
 use crate::health::{AddressHealth, Marks};
 use crate::status::{RecipientStatus, status};

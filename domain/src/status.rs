@@ -1,8 +1,7 @@
 //! The status of a recipient: derived from the facts, never set.
 
-use crate::event::coded_enum;
+use crate::coded_enum;
 use crate::facts::Facts;
-use serde::Serialize;
 
 coded_enum! {
     /// What became of a recipient.

@@ -17,6 +17,16 @@ pub struct Model {
     pub block_reason: Option<i16>,
     pub complained_at: Option<i64>,
     pub created_at: i64,
+    pub cleared_at: Option<i64>,
+    pub blocked_by_hand_at: Option<i64>,
+    pub former_employee_at: Option<i64>,
+    pub deleted_at: Option<i64>,
+    pub block_note: Option<String>,
+    pub block_event: Option<i64>,
+    pub last_complained_at: Option<i64>,
+    pub consent_given_at: Option<i64>,
+    pub unsubscribed_at: Option<i64>,
+    pub subscribed_at: Option<i64>,
 }
 
 #[derive(Copy, Clone, Debug, EnumIter, DeriveRelation)]

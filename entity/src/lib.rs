@@ -5,6 +5,7 @@
 #![expect(missing_docs, reason = "the columns are documented where they are made: in the migrations' SQL")]
 
 pub mod address;
+pub mod alert;
 pub mod api_token;
 pub mod audit_entry;
 pub mod bounce_statistics;
@@ -12,9 +13,11 @@ pub mod campaign;
 pub mod campaign_hour;
 pub mod campaign_statistics;
 pub mod click;
+pub mod complaint;
 pub mod delivery;
 pub mod domain_statistics;
 pub mod event;
+pub mod export_file;
 pub mod import;
 pub mod import_issue;
 pub mod job;
@@ -22,7 +25,12 @@ pub mod link_statistics;
 pub mod message;
 pub mod recipient;
 pub mod recipient_status;
+pub mod reminder;
+pub mod reminder_rule;
+pub mod reminder_target;
+pub mod schedule_tick;
 pub mod session;
+pub mod setting;
 pub mod tracked_link;
 pub mod upload;
 pub mod user_account;

@@ -10,6 +10,7 @@ use sea_orm_migration::prelude::*;
 use sea_orm_migration::sea_orm::{ConnectionTrait, DatabaseBackend, DatabaseConnection, Statement};
 
 mod m20261101_000001_chain;
+mod m20261125_000002_follow_up;
 
 /// Applies the migrations in their order.
 #[derive(Debug)]
@@ -18,7 +19,7 @@ pub struct Migrator;
 #[async_trait::async_trait]
 impl MigratorTrait for Migrator {
     fn migrations() -> Vec<Box<dyn MigrationTrait>> {
-        vec![Box::new(m20261101_000001_chain::Migration)]
+        vec![Box::new(m20261101_000001_chain::Migration), Box::new(m20261125_000002_follow_up::Migration)]
     }
 }
 

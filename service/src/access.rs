@@ -6,11 +6,13 @@
 use std::sync::Arc;
 
 use domain::{Clock, Timestamp};
+use tokio::sync::Notify;
 
 use crate::changes::Changes;
 use crate::cursor::CursorKey;
 use crate::db::Db;
 use crate::error::Refusal;
+use crate::jobs;
 use crate::statistics::Campaign;
 use crate::subject::{Role, Subject};
 use crate::together::Together;
@@ -30,6 +32,9 @@ pub struct Services {
     pub(crate) changes: Changes,
     /// Campaigns that requests look at.
     pub(crate) campaigns: Together<i64, Campaign>,
+    /// Told that jobs were added.
+    due: Arc<Notify>,
+    lease_seconds: i64,
 }
 
 impl Services {
@@ -37,7 +42,16 @@ impl Services {
     #[must_use]
     pub fn new(db: Db, clock: Arc<dyn Clock>, secret: &[u8; 32], data_dir: &std::path::Path) -> Self {
         let (cursor_key, changes) = (CursorKey::derive(secret), Changes::default());
-        Self { db, clock, cursor_key, data_dir: data_dir.into(), changes, campaigns: Together::default() }
+        let (due, lease_seconds) = (Arc::default(), jobs::LEASE_SECONDS);
+        let (data_dir, campaigns) = (data_dir.into(), Together::default());
+        Self { db, clock, cursor_key, data_dir, changes, campaigns, due, lease_seconds }
+    }
+
+    /// The same with another length of a job's lease.
+    #[must_use]
+    pub fn with_lease(mut self, seconds: i64) -> Self {
+        self.lease_seconds = seconds.max(1);
+        self
     }
 
     /// The same for one of `threads` threads with a runtime each, see [`Db::of_thread`].
@@ -50,6 +64,28 @@ impl Services {
     #[must_use]
     pub const fn changes(&self) -> &Changes {
         &self.changes
+    }
+
+    /// Until when a job is its worker's that has it now.
+    #[must_use]
+    pub fn lease_until(&self) -> Timestamp {
+        self.now().plus_seconds(self.lease_seconds)
+    }
+
+    /// For how long a job is its worker's, in seconds.
+    #[must_use]
+    pub const fn lease_seconds(&self) -> i64 {
+        self.lease_seconds
+    }
+
+    /// To be said once jobs that were added are committed: work on them begins at once instead of at the next look.
+    pub(crate) fn jobs_were_added(&self) {
+        self.due.notify_one();
+    }
+
+    /// Waits until jobs were added in this process.
+    pub async fn jobs_added(&self) {
+        self.due.notified().await;
     }
 
     /// What `subject` may do.

@@ -20,6 +20,18 @@ pub enum ServiceError {
     /// Something that cannot be, was.
     #[error("{0}")]
     Inconsistent(String),
+    /// Something outside of nachfass (a mail server, a file store) did not do its part; it may later.
+    #[error("{what} failed")]
+    Outside {
+        /// What it is, for people.
+        what: &'static str,
+        /// Why.
+        #[source]
+        source: Box<dyn std::error::Error + Send + Sync>,
+    },
+    /// The job was given to another worker meanwhile, or called off: who has this in hand stops.
+    #[error("the job is no longer this worker's")]
+    JobLost,
     /// What several were waiting for failed for all of them.
     #[error(transparent)]
     Shared(std::sync::Arc<Self>),
@@ -67,13 +79,19 @@ impl Refusal {
 }
 
 impl ServiceError {
+    /// A failure of something outside.
+    pub fn outside(what: &'static str, source: impl Into<Box<dyn std::error::Error + Send + Sync>>) -> Self {
+        Self::Outside { what, source: source.into() }
+    }
+
     /// Whether the same call may succeed if it is simply made again: a deadlock, a lost connection, a busy database.
     #[must_use]
     pub fn is_transient(&self) -> bool {
         match self {
             Self::Database(error) => is_transient(error),
             Self::Shared(error) => error.is_transient(),
-            Self::Refused(_) | Self::Io(_) | Self::Json(_) | Self::Inconsistent(_) => false,
+            Self::Outside { .. } => true,
+            Self::Refused(_) | Self::Io(_) | Self::Json(_) | Self::Inconsistent(_) | Self::JobLost => false,
         }
     }
 }

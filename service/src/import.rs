@@ -342,12 +342,10 @@ async fn end(transaction: &DatabaseTransaction, result: &ImportResult, created_b
     let detail = Some(serde_json::to_value(result)?);
     let subject = Subject { id: created_by.to_owned(), name: created_by.to_owned(), role: Role::Marketer };
     audit::record(transaction, now, &subject, "recipients.imported", object, detail).await?;
+    let payload = serde_json::json!({ "campaignId": result.campaign_id, "importId": result.import_id });
     let rematch = NewJob {
-        kind: JobKind::Rematch,
-        payload: serde_json::json!({ "campaignId": result.campaign_id, "importId": result.import_id }),
         idempotency_key: Some(format!("rematch:import:{}", result.import_id)),
-        created_by: created_by.to_owned(),
-        run_at: now,
+        ..NewJob::new(JobKind::Rematch, payload, created_by, now)
     };
     jobs::enqueue(transaction, rematch, now).await?;
     Ok(())

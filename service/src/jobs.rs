@@ -7,6 +7,7 @@
 mod control;
 mod kind;
 mod list;
+mod running;
 #[cfg(test)]
 mod tests;
 
@@ -15,14 +16,16 @@ use sea_orm::{ConnectionTrait, DbErr, QueryResult, Value};
 
 use crate::access::Services;
 use crate::changes::Change;
-use crate::db::{Db, execute, query_all, query_one};
+use crate::db::{Db, query_all, query_one};
 use crate::error::{Result, ServiceError};
 pub use kind::{JobKind, JobState, Queue};
 pub(crate) use list::get;
 pub use list::{Job, JobFilter};
+pub use running::{checkpoint, fail, finish, hand_back, progress, renew, succeed};
 
-/// For how long a job is its worker's before that has to say again that it is still at it, in seconds.
-pub const LEASE_SECONDS: i64 = 60;
+/// For how long a job is its worker's before that has to say again that it is still at it, in seconds, unless another length is
+/// configured.
+pub const LEASE_SECONDS: i64 = 30;
 
 /// A job to be done.
 #[derive(Clone, Debug)]
@@ -31,12 +34,23 @@ pub struct NewJob {
     pub kind: JobKind,
     /// What it needs to know: ids and options, never data.
     pub payload: serde_json::Value,
+    /// Where it waits: usually [`JobKind::queue`].
+    pub queue: Queue,
     /// Where there is a job with the same key already, it is that one.
     pub idempotency_key: Option<String>,
     /// Who wants it, as in the audit log.
     pub created_by: String,
     /// When it is due.
     pub run_at: Timestamp,
+}
+
+impl NewJob {
+    /// A job that is due at `now`, without an idempotency key.
+    #[must_use]
+    pub fn new(kind: JobKind, payload: serde_json::Value, created_by: &str, now: Timestamp) -> Self {
+        let created_by = created_by.to_owned();
+        Self { kind, payload, queue: kind.queue(), idempotency_key: None, created_by, run_at: now }
+    }
 }
 
 /// A job that a worker has.
@@ -50,8 +64,12 @@ pub struct ClaimedJob {
     pub payload: serde_json::Value,
     /// Which attempt this is, from 1: the fencing token of its writes.
     pub attempt: i32,
-    /// Attempts since it was added, or since somebody had it tried again.
+    /// Attempts since it was added, since somebody had it tried again, or since it last got on.
     pub tries: i32,
+    /// How far an attempt before this one got: see [`checkpoint`].
+    pub position: Option<serde_json::Value>,
+    /// What it has dealt with by then.
+    pub progress: JobProgress,
     /// Who wants it.
     pub created_by: String,
 }
@@ -89,7 +107,7 @@ pub async fn enqueue<C: ConnectionTrait>(connection: &C, job: NewJob, now: Times
          ON CONFLICT (idempotency_key) DO UPDATE SET idempotency_key = excluded.idempotency_key RETURNING id",
         [
             job.kind.code().into(),
-            job.kind.queue().code().into(),
+            job.queue.code().into(),
             job.payload.to_string().into(),
             job.idempotency_key.into(),
             job.run_at.micros().into(),
@@ -101,23 +119,16 @@ pub async fn enqueue<C: ConnectionTrait>(connection: &C, job: NewJob, now: Times
     row.ok_or_else(|| DbErr::RecordNotInserted)?.try_get_by_index(0)
 }
 
-/// The jobs that are due, or whose worker let its lease run out, in the order in which they are due.
+/// The first jobs of a queue that are due, or whose worker let its lease run out, in the order in which they are due.
 ///
 /// # Errors
 /// Those of the database.
-pub async fn due(db: &Db, now: Timestamp, limit: i64) -> Result<Vec<(Queue, i64)>> {
-    let sql = "SELECT queue, id FROM (\
-               SELECT queue, id, run_at FROM job WHERE state = 1 AND run_at <= $1 UNION ALL \
-               SELECT queue, id, run_at FROM job WHERE state = 2 AND lease_until < $1) AS due ORDER BY run_at, id LIMIT $2";
-    let rows = query_all(db.read(), sql, [now.micros().into(), limit.into()]).await?;
-    let mut due = Vec::with_capacity(rows.len());
-    for row in rows {
-        // A kind of work that this version does not know is left to one that does.
-        if let Some(queue) = Queue::from_code(row.try_get_by_index(0)?) {
-            due.push((queue, row.try_get_by_index(1)?));
-        }
-    }
-    Ok(due)
+pub async fn due(db: &Db, queue: Queue, now: Timestamp, limit: i64) -> Result<Vec<i64>> {
+    let sql = "SELECT id FROM (\
+               SELECT id, run_at FROM job WHERE queue = $3 AND state = 1 AND run_at <= $1 UNION ALL \
+               SELECT id, run_at FROM job WHERE queue = $3 AND state = 2 AND lease_until < $1) AS due ORDER BY run_at, id LIMIT $2";
+    let rows = query_all(db.read(), sql, [now.micros().into(), limit.into(), queue.code().into()]).await?;
+    Ok(rows.iter().map(|row| row.try_get_by_index(0)).collect::<Result<_, DbErr>>()?)
 }
 
 /// Takes a job that is due, or whose worker let its lease run out, until `lease_until`. `None` where there is none.
@@ -160,7 +171,7 @@ async fn claim_where(
         "UPDATE job SET state = 2, attempt = attempt + 1, worker = $3, lease_until = $4, \
             started_at = COALESCE(started_at, $1), error = NULL \
          WHERE id = (SELECT id FROM job WHERE {condition} AND {chosen} ORDER BY run_at, id LIMIT 1 {lock}) \
-         RETURNING id, kind, payload, attempt, created_by, attempt - forgiven"
+         RETURNING id, kind, payload, attempt, created_by, attempt - forgiven, position, done, total, skipped"
     );
     let values = [now.micros().into(), value, worker.to_owned().into(), lease_until.micros().into()];
     let row = query_one(services.db.write(), &sql, values).await?;
@@ -179,87 +190,15 @@ fn read_claimed(row: &QueryResult) -> Result<ClaimedJob> {
         attempt: row.try_get_by_index(3)?,
         created_by: row.try_get_by_index(4)?,
         tries: row.try_get_by_index(5)?,
+        position: row.try_get_by_index::<Option<String>>(6)?.as_deref().map(serde_json::from_str).transpose()?,
+        progress: JobProgress {
+            done: row.try_get_by_index(7)?,
+            total: row.try_get_by_index(8)?,
+            skipped: row.try_get_by_index(9)?,
+        },
     })
 }
 
 fn kind_of(code: i16) -> Result<JobKind> {
     JobKind::from_code(code).ok_or_else(|| ServiceError::Inconsistent(format!("a job has the unknown kind {code}")))
-}
-
-/// Says how far a job is, and keeps it until `lease_until`. `false`: it is no longer this worker's, which should stop.
-///
-/// # Errors
-/// Those of the database.
-pub async fn progress(
-    services: &Services,
-    job: &ClaimedJob,
-    progress: JobProgress,
-    lease_until: Timestamp,
-) -> Result<bool, DbErr> {
-    const SET: &str = "lease_until = $3, done = $4, total = $5, skipped = $6";
-    let values = [lease_until.micros().into(), progress.done.into(), progress.total.into(), progress.skipped.into()];
-    write(services, job, SET, values).await
-}
-
-/// Keeps a job until `lease_until`. `false`: it is no longer this worker's, which should stop.
-///
-/// # Errors
-/// Those of the database.
-pub async fn renew(services: &Services, job: &ClaimedJob, lease_until: Timestamp) -> Result<bool, DbErr> {
-    write(services, job, "lease_until = $3", [lease_until.micros().into()]).await
-}
-
-/// Ends a job that is done. `false`: it was no longer this worker's.
-///
-/// # Errors
-/// Those of the database.
-pub async fn succeed(
-    services: &Services,
-    job: &ClaimedJob,
-    result: &serde_json::Value,
-    now: Timestamp,
-) -> Result<bool, DbErr> {
-    const SET: &str = "state = 3, result = $3, finished_at = $4, lease_until = NULL";
-    write(services, job, SET, [result.to_string().into(), now.micros().into()]).await
-}
-
-/// Ends an attempt that failed: the job is tried again at `retry_at`, or given up. `false`: it was no longer this worker's.
-/// `error` is read by users: it names no person.
-///
-/// # Errors
-/// Those of the database.
-pub async fn fail(
-    services: &Services,
-    job: &ClaimedJob,
-    error: &str,
-    retry_at: Option<Timestamp>,
-    now: Timestamp,
-) -> Result<bool, DbErr> {
-    let error = error.to_owned().into();
-    match retry_at {
-        Some(at) => {
-            let set = "state = 1, error = $3, run_at = $4, lease_until = NULL, worker = NULL";
-            write(services, job, set, [error, at.micros().into()]).await
-        }
-        None => {
-            let set = "state = 4, error = $3, finished_at = $4, lease_until = NULL";
-            write(services, job, set, [error, now.micros().into()]).await
-        }
-    }
-}
-
-/// Changes a job, if it still is in the hands of this attempt.
-async fn write<const N: usize>(
-    services: &Services,
-    job: &ClaimedJob,
-    set: &str,
-    values: [Value; N],
-) -> Result<bool, DbErr> {
-    let sql = format!("UPDATE job SET {set} WHERE id = $1 AND attempt = $2 AND state = 2");
-    let values = [job.id.into(), job.attempt.into()].into_iter().chain(values);
-    let is_written = execute(services.db.write(), &sql, values).await?.rows_affected() == 1;
-    if is_written {
-        services.changes.publish(Change::Job(job.id));
-    }
-    Ok(is_written)
 }

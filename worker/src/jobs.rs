@@ -5,22 +5,33 @@ pub mod rematch;
 
 use std::time::Duration;
 
+use domain::backoff;
 use service::error::{Causes, Result, ServiceError};
 use service::jobs::{self, ClaimedJob, JobKind, Which};
 use tokio_util::sync::CancellationToken;
 
 use crate::Deps;
 
-/// How often a worker says that it is still at its job.
-const RENEW_EVERY: Duration = Duration::from_secs(15);
-/// After so many attempts a job is given up.
+/// A worker says so often within a lease that it is still at its job.
+const RENEWALS: i64 = 4;
+/// After so many attempts a job is given up that fails without getting on.
 const ATTEMPTS: i32 = 8;
+/// After so many attempts a job is given up whose workers died at it without getting on: it may be what kills them.
+const DEATHS: i32 = 25;
+
+/// What a job does. Registering one is a line here.
+async fn work(deps: &Deps, job: &ClaimedJob) -> Result<()> {
+    match job.kind {
+        JobKind::Import => import::run(deps, job).await,
+        JobKind::Rematch => rematch::run(deps, job).await,
+        _ => Err(ServiceError::Inconsistent(format!("this version has no job {}", job.kind))),
+    }
+}
 
 /// Claims a job and does it. A job that somebody else has, or has done, is left alone.
 pub async fn run(deps: &Deps, id: i64, shutdown: &CancellationToken) {
-    let now = deps.services.now();
-    let worker = format!("{}", std::process::id());
-    let claimed = jobs::claim(&deps.services, Which::Id(id), &worker, now, now.plus_seconds(jobs::LEASE_SECONDS)).await;
+    let services = &deps.services;
+    let claimed = jobs::claim(services, Which::Id(id), &deps.name, services.now(), services.lease_until()).await;
     let job = match claimed {
         Ok(Some(job)) => job,
         Ok(None) => return,
@@ -29,44 +40,41 @@ pub async fn run(deps: &Deps, id: i64, shutdown: &CancellationToken) {
             return;
         }
     };
-    tracing::info!(job = id, kind = ?job.kind, attempt = job.attempt, "a job begins");
+    if job.tries > DEATHS {
+        let message = format!("given up: {DEATHS} workers in a row ended while they were at it");
+        tracing::error!(job = id, kind = %job.kind, "a job is given up: its workers die at it");
+        end(jobs::fail(services, &job, &message, None, services.now()).await.map_err(Into::into), id);
+        return;
+    }
+    tracing::info!(job = id, kind = %job.kind, attempt = job.attempt, "a job begins");
     let result = tokio::select! {
         result = work(deps, &job) => result,
-        () = keep(deps, &job) => return,
+        () = keep(deps, &job) => Err(ServiceError::JobLost),
         // What is done is committed; the rest is taken up by whoever claims the job next.
         () = shutdown.cancelled() => {
-            end(jobs::fail(&deps.services, &job, "handed back: the process ended", Some(now), now).await.map_err(Into::into), id);
+            end(jobs::hand_back(services, &job).await.map_err(Into::into), id);
             return;
         }
     };
-    if let Err(error) = result {
-        end(fail(deps, &job, &error).await, id);
-    } else {
-        tracing::info!(job = id, "a job is done");
+    match result {
+        Ok(()) => tracing::info!(job = id, "a job is done"),
+        Err(ServiceError::JobLost) => lost(id),
+        Err(error) => end(fail(deps, &job, &error).await, id),
     }
 }
 
 /// Says again and again that the job is still being worked on; returns when it is no longer this worker's.
 async fn keep(deps: &Deps, job: &ClaimedJob) {
+    let lease = Duration::from_secs(deps.services.lease_seconds().unsigned_abs());
+    let every = lease / u32::try_from(RENEWALS).unwrap_or(1);
     loop {
-        tokio::time::sleep(RENEW_EVERY).await;
-        let lease_until = deps.services.now().plus_seconds(jobs::LEASE_SECONDS);
-        match jobs::renew(&deps.services, job, lease_until).await {
+        tokio::time::sleep(every).await;
+        match jobs::renew(&deps.services, job, deps.services.lease_until()).await {
             Ok(true) => {}
-            Ok(false) => {
-                tracing::warn!(job = job.id, "a job was given to another worker meanwhile");
-                return;
-            }
+            Ok(false) => return,
             // The lease lasts for a few more tries.
             Err(error) => tracing::warn!(job = job.id, error = %Causes(&error), "a lease could not be renewed"),
         }
-    }
-}
-
-async fn work(deps: &Deps, job: &ClaimedJob) -> Result<()> {
-    match job.kind {
-        JobKind::Import => import::run(deps, job).await,
-        JobKind::Rematch => rematch::run(deps, job).await,
     }
 }
 
@@ -76,10 +84,13 @@ async fn fail(deps: &Deps, job: &ClaimedJob, error: &ServiceError) -> Result<boo
     let (message, retry_at) = match error {
         ServiceError::Refused(refusal) => (refusal.message.clone(), None),
         _ => {
-            tracing::error!(job = job.id, attempt = job.attempt, error = %Causes(error), "a job failed");
-            let wait = 2_i64.saturating_pow(u32::try_from(job.tries).unwrap_or(1)).min(3_600);
-            let retry = (job.tries < ATTEMPTS).then(|| now.plus_seconds(wait));
-            ("something failed that is not your fault; the log says what".to_owned(), retry)
+            tracing::error!(job = job.id, kind = %job.kind, attempt = job.attempt, error = %Causes(error), "a job failed");
+            let retry = now.plus_micros(backoff::wait_ms(job.tries, job.id).saturating_mul(1_000));
+            let message = match error {
+                ServiceError::Outside { .. } => format!("{error}; the log says why"),
+                _ => "something failed that is not your fault; the log says what".to_owned(),
+            };
+            (message, (job.tries < ATTEMPTS).then_some(retry))
         }
     };
     Ok(jobs::fail(&deps.services, job, &message, retry_at, now).await?)
@@ -88,7 +99,11 @@ async fn fail(deps: &Deps, job: &ClaimedJob, error: &ServiceError) -> Result<boo
 fn end(result: Result<bool>, id: i64) {
     match result {
         Ok(true) => {}
-        Ok(false) => tracing::warn!(job = id, "a job was given to another worker meanwhile"),
+        Ok(false) => lost(id),
         Err(error) => tracing::error!(job = id, error = %Causes(&error), "the end of a job could not be written"),
     }
+}
+
+fn lost(id: i64) {
+    tracing::warn!(job = id, "a job was called off, or given to another worker: this one stops");
 }

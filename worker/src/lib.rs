@@ -10,6 +10,8 @@ mod jobs;
 pub mod queue;
 mod relay;
 
+use std::sync::Arc;
+
 use service::Services;
 use service::apply::Applier;
 
@@ -24,4 +26,14 @@ pub struct Deps {
     pub services: Services,
     /// Applies deliveries.
     pub applier: Applier,
+    /// What this process is called where it has a job: never used before.
+    pub name: Arc<str>,
+}
+
+impl Deps {
+    /// For a process that begins now.
+    #[must_use]
+    pub fn new(services: Services, applier: Applier) -> Self {
+        Self { services, applier, name: format!("{}-{}", std::process::id(), ulid::Ulid::generate()).into() }
+    }
 }

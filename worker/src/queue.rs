@@ -23,6 +23,9 @@ use tokio_util::sync::CancellationToken;
 
 use crate::error::WorkerError;
 
+/// At most so many pointers stand in a queue: what they point at stays in the database, and is found again.
+pub(crate) const MOST: usize = 1_000;
+
 /// What to look at.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub enum Pointer {
@@ -59,11 +62,22 @@ impl Queues {
         Ok(Self::Redis(redis::RedisQueues::try_new(url)?))
     }
 
-    /// Puts pointers into a queue.
+    /// How many pointers may still be put into a queue.
+    ///
+    /// # Errors
+    /// Where the queue cannot be reached.
+    pub async fn room(&self, queue: Queue) -> Result<usize, WorkerError> {
+        match self {
+            Self::Memory(queues) => Ok(queues.room(queue)),
+            Self::Redis(queues) => queues.room(queue).await,
+        }
+    }
+
+    /// Puts pointers into a queue, as many as there is [room](Self::room) for, and says how many that were.
     ///
     /// # Errors
     /// Where the queue cannot be reached. Nothing is lost by that: what they point at is found later.
-    pub async fn push(&self, queue: Queue, pointers: &[Pointer]) -> Result<(), WorkerError> {
+    pub async fn push(&self, queue: Queue, pointers: &[Pointer]) -> Result<usize, WorkerError> {
         match self {
             Self::Memory(queues) => queues.push(queue, pointers).await,
             Self::Redis(queues) => queues.push(queue, pointers).await,

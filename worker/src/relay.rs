@@ -1,16 +1,18 @@
 //! Waking the workers: at once after a commit, and for whatever was forgotten.
 
+use std::collections::HashMap;
 use std::sync::Arc;
 use std::time::Duration;
 
 use service::Services;
 use service::error::Causes;
 use service::jobs::{self, Queue};
-use tokio::sync::Notify;
+use tokio::sync::{Notify, Semaphore};
 use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
 
-use crate::queue::{Handler, Pointer, Queues};
+use crate::WorkerError;
+use crate::queue::{Handler, MOST, Pointer, Queues};
 
 /// Tells the relay that something was committed. Cheap to clone and to call; calls that come close together are one.
 #[derive(Clone, Debug, Default)]
@@ -30,7 +32,21 @@ pub struct Relay {
     wake: Wake,
     appliers: usize,
     worker: Option<(Vec<Queue>, Handler)>,
+    /// The jobs that were pushed and are still due, and when.
+    pushed: HashMap<i64, Instant>,
+    /// Keeps what is done without the queue from being done all at once.
+    slow: HashMap<Queue, Arc<Semaphore>>,
 }
+
+/// As many jobs of each queue are pushed ahead: enough for all workers until the next look, few enough for what Redis holds, and each
+/// queue has its own, so that long jobs keep nobody waiting.
+const AHEAD: i64 = 500;
+/// A pointer that came to nothing (Redis lost it) is pushed again after so long …
+const PUSH_AGAIN_AFTER: Duration = Duration::from_secs(5);
+/// … and if no more than so many pointers wait in its queue: else it may still be among them.
+const FEW: usize = 20;
+/// While the queue cannot be reached, a worker does so many jobs of each queue at the same time.
+const SLOWLY: usize = 4;
 
 /// How often the database is asked for what is due, whether or not anybody said so.
 const LOOK_EVERY: Duration = Duration::from_millis(500);
@@ -40,8 +56,8 @@ const PUSH_EVERY: Duration = Duration::from_millis(20);
 impl Relay {
     /// A relay that wakes up to `appliers` workers for the inbox.
     #[must_use]
-    pub const fn new(services: Services, queues: Queues, wake: Wake, appliers: usize) -> Self {
-        Self { services, queues, wake, appliers, worker: None }
+    pub fn new(services: Services, queues: Queues, wake: Wake, appliers: usize) -> Self {
+        Self { services, queues, wake, appliers, worker: None, pushed: HashMap::new(), slow: HashMap::new() }
     }
 
     /// With a worker in this process, which works on these queues.
@@ -52,13 +68,14 @@ impl Relay {
     }
 
     /// Relays until `shutdown`.
-    pub async fn run(self, shutdown: CancellationToken) {
+    pub async fn run(mut self, shutdown: CancellationToken) {
         let mut look = tokio::time::interval(LOOK_EVERY);
         let mut warned = Instant::now().checked_sub(Duration::from_secs(60));
         loop {
             let told = tokio::select! {
                 () = shutdown.cancelled() => return,
                 () = self.wake.0.notified() => true,
+                () = self.services.jobs_added() => false,
                 _ = look.tick() => false,
             };
             if let Err(error) = self.relay(told).await {
@@ -72,41 +89,76 @@ impl Relay {
         }
     }
 
-    async fn relay(&self, told: bool) -> Result<(), crate::WorkerError> {
+    async fn relay(&mut self, told: bool) -> Result<(), WorkerError> {
         // An error of the queue is reported, but must not keep the rest waiting.
         let deliveries = self.relay_deliveries(told).await;
         let jobs = self.relay_jobs().await;
         deliveries.and(jobs)
     }
 
-    async fn relay_deliveries(&self, told: bool) -> Result<(), crate::WorkerError> {
-        if told || service::ingest::is_waiting(self.services.db()).await? {
-            self.push(Queue::Events, &vec![Pointer::Deliveries; self.appliers]).await?;
+    async fn relay_deliveries(&self, told: bool) -> Result<(), WorkerError> {
+        if !told && !service::ingest::is_waiting(self.services.db()).await? {
+            return Ok(());
         }
-        Ok(())
+        let pushed = self.queues.push(Queue::Events, &vec![Pointer::Deliveries; self.appliers]).await;
+        if pushed.is_err()
+            && let Some(handler) = self.handler(Queue::Events)
+        {
+            // One after the other: the slow way, but it goes on.
+            handler(Pointer::Deliveries).await;
+        }
+        pushed.map(|_| ())
     }
 
-    async fn relay_jobs(&self) -> Result<(), crate::WorkerError> {
-        for (queue, id) in jobs::due(self.services.db(), self.services.now(), 100).await? {
-            self.push(queue, &[Pointer::Job(id)]).await?;
+    async fn relay_jobs(&mut self) -> Result<(), WorkerError> {
+        let mut result = Ok(());
+        let mut still_due = HashMap::new();
+        for queue in Queue::ALL.iter().copied() {
+            let due = jobs::due(self.services.db(), queue, self.services.now(), AHEAD).await?;
+            let pushed = if due.is_empty() { Ok(()) } else { self.relay_queue(queue, &due).await };
+            result = result.and(pushed);
+            still_due.extend(due.into_iter().filter_map(|id| Some((id, *self.pushed.get(&id)?))));
         }
-        Ok(())
+        // Whoever was claimed is forgotten, and pushed at once when it is due again.
+        self.pushed = still_due;
+        result
     }
 
-    async fn push(&self, queue: Queue, pointers: &[Pointer]) -> Result<(), crate::WorkerError> {
-        let Err(error) = self.queues.push(queue, pointers).await else { return Ok(()) };
-        match &self.worker {
-            Some((queues, handler)) if queues.contains(&queue) => {
-                match pointers.first() {
-                    // One after the other: the slow way, but it goes on.
-                    Some(Pointer::Deliveries) => handler(Pointer::Deliveries).await,
-                    // Claimed before it is done, so that starting it twice does no harm.
-                    Some(job) => drop(tokio::spawn(handler(*job))),
-                    None => {}
-                }
-                Err(error)
+    /// Pushes those of `due` that were not pushed lately.
+    async fn relay_queue(&mut self, queue: Queue, due: &[i64]) -> Result<(), WorkerError> {
+        let room = match self.queues.room(queue).await {
+            Ok(room) => room,
+            Err(error) => {
+                self.do_slowly(queue, due);
+                return Err(error);
             }
-            _ => Err(error),
+        };
+        let few_wait = room + FEW >= MOST;
+        let is_new = |id: &i64| self.pushed.get(id).is_none_or(|at| few_wait && at.elapsed() > PUSH_AGAIN_AFTER);
+        let new: Vec<i64> = due.iter().copied().filter(is_new).collect();
+        let pointers: Vec<Pointer> = new.iter().copied().map(Pointer::Job).collect();
+        let pushed = if pointers.is_empty() { 0 } else { self.queues.push(queue, &pointers).await? };
+        let now = Instant::now();
+        self.pushed.extend(new.into_iter().take(pushed).map(|id| (id, now)));
+        Ok(())
+    }
+
+    /// Has the worker of this process do a few of the jobs. Each is claimed before it is done: beginning it twice does no harm.
+    fn do_slowly(&mut self, queue: Queue, due: &[i64]) {
+        let Some(handler) = self.handler(queue) else { return };
+        let places = self.slow.entry(queue).or_insert_with(|| Arc::new(Semaphore::new(SLOWLY)));
+        for id in due {
+            let Ok(place) = places.clone().try_acquire_owned() else { return };
+            let work = handler(Pointer::Job(*id));
+            tokio::spawn(async move {
+                work.await;
+                drop(place);
+            });
         }
+    }
+
+    /// The worker of this process, if it works on this queue.
+    fn handler(&self, queue: Queue) -> Option<Handler> {
+        self.worker.as_ref().filter(|(queues, _)| queues.contains(&queue)).map(|(_, handler)| handler.clone())
     }
 }

@@ -234,6 +234,32 @@ pub enum JobKind {
     Import,
     /// Matches kept events with recipients that have arrived.
     Rematch,
+    /// Skips the recipients still to be sent to whose address was blocked, and takes those back whose address is well again.
+    SettleRecipients,
+    /// Judges addresses again: bounces have expired, or the rules have changed.
+    ReviewAddresses,
+    /// Forgets the bounces of addresses and lifts their blocks.
+    ClearBounces,
+    /// Blocks addresses.
+    BlockAddresses,
+    /// Takes addresses out of use.
+    DeleteAddresses,
+    /// Marks addresses as those of people who have left their company.
+    MarkFormerEmployees,
+    /// Notes that the users of addresses have consented anew after a complaint.
+    RestoreConsent,
+    /// Writes a list into a file.
+    Export,
+    /// Makes the reminders of a rule.
+    Remind,
+    /// Sees which reminders are due, and takes those out who have responded meanwhile.
+    CheckReminders,
+    /// Sees whether something is wrong with a campaign.
+    CheckAlerts,
+    /// Tells somebody about an alert, by mail or webhook.
+    Notify,
+    /// Removes what is older than it is kept.
+    Prune,
 }
 
 /// Where a job stands.

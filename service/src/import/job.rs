@@ -45,19 +45,14 @@ impl Marketer {
         let import_id = note(&transaction, campaign, &self.subject.id, now).await?;
         let options = ImportOptions { format, mapping };
         let payload = Payload { campaign_id: campaign, upload_id: upload.to_owned(), import_id, options };
-        let job = NewJob {
-            kind: JobKind::Import,
-            payload: serde_json::to_value(payload)?,
-            idempotency_key: None,
-            created_by: self.subject.id.clone(),
-            run_at: now,
-        };
+        let job = NewJob::new(JobKind::Import, serde_json::to_value(payload)?, &self.subject.id, now);
         let job = jobs::enqueue(&transaction, job, now).await?;
         let detail = serde_json::json!({ "job": job, "import": import_id, "upload": upload });
         let object = format!("campaign:{campaign}");
         audit::record(&transaction, now, &self.subject, "recipients.import", object, Some(detail)).await?;
         let job = jobs::get(&transaction, job).await?;
         transaction.commit().await?;
+        self.services.jobs_were_added();
         Ok(job)
     }
 }
@@ -82,9 +77,8 @@ pub async fn run_import_job(
     let mut import = Import::resume(services, payload.import_id, position, source, payload.options).await?;
     loop {
         let Some(progress) = import.step().await? else { break };
-        let lease_until = services.now().plus_seconds(jobs::LEASE_SECONDS);
         let progress = JobProgress { done: progress.counts.read(), total: None, skipped: progress.counts.skipped };
-        if !jobs::progress(services, job, progress, lease_until).await? {
+        if !jobs::progress(services, job, progress, services.lease_until()).await? {
             return Ok(None);
         }
         report(progress);

@@ -44,6 +44,7 @@ impl Marketer {
         audit::record(&transaction, now, &self.subject, action, format!("job:{id}"), None).await?;
         transaction.commit().await?;
         self.services.changes.publish(Change::Job(id));
+        self.services.jobs_were_added();
         Ok(job)
     }
 }

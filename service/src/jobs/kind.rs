@@ -1,48 +1,60 @@
 //! The words of jobs and the numbers that stand for them in the database.
 
-/// What a job does.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
-pub enum JobKind {
-    /// Imports recipients from an upload.
-    Import,
-    /// Matches kept events with recipients that have arrived.
-    Rematch,
+use domain::coded_enum;
+
+coded_enum! {
+    /// What a job does.
+    JobKind {
+        /// Imports recipients from an upload.
+        Import = 1 "IMPORT",
+        /// Matches kept events with recipients that have arrived.
+        Rematch = 2 "REMATCH",
+        /// Skips the recipients still to be sent to whose address was blocked, and takes those back whose address is well again.
+        SettleRecipients = 3 "SETTLE_RECIPIENTS",
+        /// Judges addresses again: bounces have expired, or the rules have changed.
+        ReviewAddresses = 4 "REVIEW_ADDRESSES",
+        /// Forgets the bounces of addresses and lifts their blocks.
+        ClearBounces = 5 "CLEAR_BOUNCES",
+        /// Blocks addresses.
+        BlockAddresses = 6 "BLOCK_ADDRESSES",
+        /// Takes addresses out of use.
+        DeleteAddresses = 7 "DELETE_ADDRESSES",
+        /// Marks addresses as those of people who have left their company.
+        MarkFormerEmployees = 8 "MARK_FORMER_EMPLOYEES",
+        /// Notes that the users of addresses have consented anew after a complaint.
+        RestoreConsent = 9 "RESTORE_CONSENT",
+        /// Writes a list into a file.
+        Export = 10 "EXPORT",
+        /// Makes the reminders of a rule.
+        Remind = 11 "REMIND",
+        /// Sees which reminders are due, and takes those out who have responded meanwhile.
+        CheckReminders = 12 "CHECK_REMINDERS",
+        /// Sees whether something is wrong with a campaign.
+        CheckAlerts = 13 "CHECK_ALERTS",
+        /// Tells somebody about an alert, by mail or webhook.
+        Notify = 14 "NOTIFY",
+        /// Removes what is older than it is kept.
+        Prune = 15 "PRUNE",
+    }
 }
 
 impl JobKind {
-    /// Every kind.
-    pub const ALL: &'static [Self] = &[Self::Import, Self::Rematch];
-
-    /// The number in the database; never reused.
-    #[must_use]
-    pub const fn code(self) -> i16 {
-        match self {
-            Self::Import => 1,
-            Self::Rematch => 2,
-        }
-    }
-
-    /// What the database's number stands for.
-    #[must_use]
-    pub fn from_code(code: i16) -> Option<Self> {
-        Self::ALL.iter().copied().find(|kind| kind.code() == code)
-    }
-
-    /// The name in answers.
-    #[must_use]
-    pub const fn as_str(self) -> &'static str {
-        match self {
-            Self::Import => "IMPORT",
-            Self::Rematch => "REMATCH",
-        }
-    }
-
-    /// Where it waits.
+    /// Where it waits, unless it is known to be short.
     #[must_use]
     pub const fn queue(self) -> Queue {
         match self {
-            Self::Import => Queue::Bulk,
-            Self::Rematch => Queue::Events,
+            Self::Import
+            | Self::ReviewAddresses
+            | Self::ClearBounces
+            | Self::BlockAddresses
+            | Self::DeleteAddresses
+            | Self::MarkFormerEmployees
+            | Self::RestoreConsent
+            | Self::Export
+            | Self::Remind
+            | Self::Prune => Queue::Bulk,
+            Self::Rematch | Self::SettleRecipients => Queue::Events,
+            Self::CheckReminders | Self::CheckAlerts | Self::Notify => Queue::Interactive,
         }
     }
 }

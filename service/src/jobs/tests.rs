@@ -15,11 +15,8 @@ use futures::stream;
 
 fn job(fixture: &Fixture, kind: JobKind, key: Option<&str>) -> NewJob {
     NewJob {
-        kind,
-        payload: serde_json::json!({ "campaignId": fixture.campaign }),
         idempotency_key: key.map(str::to_owned),
-        created_by: "cli".to_owned(),
-        run_at: fixture.services.now(),
+        ..NewJob::new(kind, serde_json::json!({ "campaignId": fixture.campaign }), "cli", fixture.services.now())
     }
 }
 

@@ -1,6 +1,7 @@
 //! The queue within a process.
 
 use std::collections::HashMap;
+use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 
 use apalis::prelude::{
@@ -11,7 +12,7 @@ use futures::{SinkExt, StreamExt};
 use service::jobs::Queue;
 use tokio_util::sync::CancellationToken;
 
-use super::{Handler, Pointer, drained, worker_name};
+use super::{Handler, MOST, Pointer, drained, worker_name};
 use crate::error::WorkerError;
 
 /// Queues within this process; clones share them.
@@ -24,12 +25,14 @@ type Receiver = mpsc::UnboundedReceiver<Task<Pointer>>;
 struct Ends {
     sender: Sender,
     receiver: Option<Receiver>,
+    /// Pointers that nobody has taken yet.
+    waiting: Arc<AtomicUsize>,
 }
 
 impl Default for Ends {
     fn default() -> Self {
         let (sender, receiver) = mpsc::unbounded();
-        Self { sender, receiver: Some(receiver) }
+        Self { sender, receiver: Some(receiver), waiting: Arc::default() }
     }
 }
 
@@ -40,17 +43,27 @@ fn storage(sender: Sender, receiver: Receiver) -> MemoryStorage<Pointer> {
 }
 
 impl MemoryQueues {
-    fn sender(&self, queue: Queue) -> Sender {
-        self.0.lock().unwrap_or_else(PoisonError::into_inner).entry(queue).or_default().sender.clone()
+    fn ends(&self, queue: Queue) -> (Sender, Arc<AtomicUsize>) {
+        let mut queues = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        let ends = queues.entry(queue).or_default();
+        (ends.sender.clone(), ends.waiting.clone())
     }
 
-    pub(super) async fn push(&self, queue: Queue, pointers: &[Pointer]) -> Result<(), WorkerError> {
+    pub(super) fn room(&self, queue: Queue) -> usize {
+        MOST.saturating_sub(self.ends(queue).1.load(Ordering::Relaxed))
+    }
+
+    pub(super) async fn push(&self, queue: Queue, pointers: &[Pointer]) -> Result<usize, WorkerError> {
         let (_unused, receiver) = mpsc::unbounded();
-        let mut storage = storage(self.sender(queue), receiver);
-        for pointer in pointers {
+        let (sender, waiting) = self.ends(queue);
+        let room = MOST.saturating_sub(waiting.load(Ordering::Relaxed)).min(pointers.len());
+        let mut storage = storage(sender, receiver);
+        for pointer in pointers.iter().take(room) {
+            waiting.fetch_add(1, Ordering::Relaxed);
             storage.push(*pointer).await.map_err(|error| WorkerError::Queue(error.to_string()))?;
         }
-        Ok(())
+
+        Ok(room)
     }
 
     pub(super) async fn consume(
@@ -64,7 +77,12 @@ impl MemoryQueues {
             let mut queues = self.0.lock().unwrap_or_else(PoisonError::into_inner);
             queues.entry(queue).or_default().receiver.take().ok_or(WorkerError::Taken)?
         };
-        let backend = Mutex::new(Some(storage(self.sender(queue), receiver)));
+        let (sender, waiting) = self.ends(queue);
+        let handler: Handler = Arc::new(move |pointer| {
+            waiting.fetch_update(Ordering::Relaxed, Ordering::Relaxed, |count| count.checked_sub(1)).ok();
+            handler(pointer)
+        });
+        let backend = Mutex::new(Some(storage(sender, receiver)));
         let monitor = Monitor::new().register(move |_restarts| {
             let handler = handler.clone();
             // It is made once: nothing restarts it, because memory does not fail.

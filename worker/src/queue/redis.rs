@@ -11,11 +11,9 @@ use service::jobs::Queue;
 use tokio::sync::Mutex;
 use tokio_util::sync::CancellationToken;
 
-use super::{Handler, Pointer, drained, name, worker_name};
+use super::{Handler, MOST, Pointer, drained, name, worker_name};
 use crate::error::WorkerError;
 
-/// At most so many pointers stand in a queue: what they point at stays in the database, and is found again.
-const MOST: usize = 1_000;
 /// How often a worker looks for pointers.
 const POLL: Duration = Duration::from_millis(50);
 /// How often a worker says that it is alive; far below any lease.
@@ -62,16 +60,18 @@ impl RedisQueues {
         tokio::time::timeout(Duration::from_secs(2), ping).await.ok().flatten().is_some()
     }
 
-    pub(super) async fn push(&self, queue: Queue, pointers: &[Pointer]) -> Result<(), WorkerError> {
-        let mut connection = self.connection().await?;
-        let config = config(queue);
-        let waiting: usize = connection.zcard(config.scheduled_jobs_set()).await?;
-        let room = MOST.saturating_sub(waiting);
-        let mut storage = RedisStorage::new(connection).with_config(config);
+    pub(super) async fn room(&self, queue: Queue) -> Result<usize, WorkerError> {
+        let waiting: usize = self.connection().await?.zcard(config(queue).scheduled_jobs_set()).await?;
+        Ok(MOST.saturating_sub(waiting))
+    }
+
+    pub(super) async fn push(&self, queue: Queue, pointers: &[Pointer]) -> Result<usize, WorkerError> {
+        let room = self.room(queue).await?.min(pointers.len());
+        let mut storage = RedisStorage::new(self.connection().await?).with_config(config(queue));
         for pointer in pointers.iter().take(room) {
             storage.push(*pointer).await.map_err(|error| WorkerError::Queue(error.to_string()))?;
         }
-        Ok(())
+        Ok(room)
     }
 
     pub(super) async fn consume(self, queue: Queue, concurrency: usize, handler: Handler, shutdown: CancellationToken) {
