@@ -18,6 +18,7 @@ mod query;
 mod recipient;
 mod scalars;
 mod schema;
+mod settings;
 mod statistics;
 mod subscription;
 #[cfg(test)]

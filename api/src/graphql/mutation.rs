@@ -11,6 +11,7 @@ use super::job::JobPayload;
 use super::node::{self, Key};
 use super::scalars::DateTime;
 use super::schema::access;
+use super::settings::{Settings, SettingsInput, SettingsPayload};
 use super::token::{ApiToken, ApiTokenInput, ApiTokenPayload, DeletePayload};
 use super::words::CampaignState;
 
@@ -122,6 +123,17 @@ impl Mutation {
         let revoked = async { admin.revoke_token(node::token(&id)?).await };
         let (token, user_errors) = outcome(revoked.await)?;
         Ok(DeletePayload { deleted_id: token.map(|token| Key::Token(token.id).id()), user_errors })
+    }
+
+    /// Changes what holds for all campaigns. Where the rules for bounces change, a job judges the addresses anew. For admins.
+    async fn update_settings(
+        &self,
+        ctx: &Context<'_>,
+        #[graphql(desc = "What is to change; what is left out stays as it is.")] input: SettingsInput,
+    ) -> Result<SettingsPayload> {
+        let admin = access(ctx)?.admin()?;
+        let (settings, user_errors) = outcome(admin.update_settings(input.into()).await)?;
+        Ok(SettingsPayload { settings: settings.map(Settings::from), user_errors })
     }
 }
 

@@ -17,6 +17,7 @@ use super::node::{self, Key, Node};
 use super::recipient::{self, Recipient};
 use super::scalars::EmailAddress;
 use super::schema::{access, reader};
+use super::settings::Settings;
 use super::token::ApiToken;
 use super::viewer::Viewer;
 use super::words::DeliveryState;
@@ -186,5 +187,10 @@ impl Query {
     #[graphql(complexity = "20 * child_complexity + 1")]
     async fn api_tokens(&self, ctx: &Context<'_>) -> Result<Vec<ApiToken>> {
         Ok(access(ctx)?.admin()?.tokens().await?.into_iter().map(ApiToken).collect())
+    }
+
+    /// What holds for all campaigns: when addresses are blocked and alerts raised.
+    async fn settings(&self, ctx: &Context<'_>) -> Result<Settings> {
+        Ok(reader(ctx)?.settings().await?.into())
     }
 }

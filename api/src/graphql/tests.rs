@@ -4,4 +4,5 @@ mod fixture;
 mod privacy;
 mod requests;
 mod schema;
+mod settings;
 mod watching;

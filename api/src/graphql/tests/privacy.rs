@@ -76,6 +76,7 @@ fn documents(types: &[Value]) -> Vec<String> {
     }
     documents.push("{ blockedAddresses(filter: { domain: [\"kleinfirma.example\"] }) { nodes { id } } }".to_owned());
     documents.push("{ blockedAddresses(orderBy: { field: EMAIL }) { nodes { id } } }".to_owned());
+    documents.push(format!("{{ settings{} }}", select(types, "Settings", &mut Vec::new())));
     documents
 }
 
@@ -133,6 +134,7 @@ async fn what_a_viewer_may_not_ask_is_forbidden() {
         "mutation($campaign: ID!) { cancelCampaign(id: $campaign) { userErrors { code } } }",
         "mutation($campaign: ID!) { importRecipients(input: { campaignId: $campaign, uploadId: \"x\" }) { userErrors { code } } }",
         "mutation { createApiToken(input: { name: \"x\", role: ADMIN }) { secret } }",
+        "mutation { updateSettings(input: { tracking: false }) { userErrors { code } } }",
     ] {
         assert_eq!(fixture.error(Role::Viewer, query).await, "FORBIDDEN", "{query}");
     }

@@ -68,6 +68,9 @@ fn the_schema_names_what_the_contract_names() {
         "scalar EmailAddress",
         "interface Node {",
         "input RecipientFilter {",
+        "input SettingsInput {",
+        "\tsettings: Settings!\n",
+        "\tupdateSettings(",
     ] {
         assert!(sdl.contains(line), "{line:?} is not in\n{sdl}");
     }
