@@ -33,6 +33,8 @@ coded_enum! {
         Manual = 3 "MANUAL",
         /// The person has left the company.
         FormerEmployee = 4 "FORMER_EMPLOYEE",
+        /// Somebody took it out of use.
+        Deleted = 5 "DELETED",
     }
 }
 
@@ -234,13 +236,16 @@ pub struct Marks {
     pub blocked_at: Option<Timestamp>,
     /// Marked then as that of somebody who has left.
     pub former_employee_at: Option<Timestamp>,
+    /// Taken out of use then.
+    pub deleted_at: Option<Timestamp>,
 }
 
 impl Marks {
-    /// The block that they are: that of a former employee goes before another.
+    /// The block that they are, the most lasting first.
     fn block(self) -> Option<(Timestamp, BlockReason)> {
+        let deleted = self.deleted_at.map(|at| (at, BlockReason::Deleted));
         let former = self.former_employee_at.map(|at| (at, BlockReason::FormerEmployee));
-        former.or_else(|| self.blocked_at.map(|at| (at, BlockReason::Manual)))
+        deleted.or(former).or_else(|| self.blocked_at.map(|at| (at, BlockReason::Manual)))
     }
 }
 

@@ -1,23 +1,34 @@
 //! Addresses: how they are doing, and which are blocked.
 
+pub mod actions;
+pub mod complaints;
+pub(crate) mod filter;
+pub mod groups;
+pub mod review;
+pub mod set;
+pub mod settle;
+pub(crate) mod state;
 #[cfg(test)]
 mod tests;
 
 use std::collections::HashMap;
 
 use domain::Timestamp;
-use domain::email::{domain_of_key, key_of};
+use domain::email::key_of;
 use domain::health::{AddressHealth, BlockReason};
+use domain::standing::Consent;
 use sea_orm::DbErr;
 use serde::Serialize;
 
+pub use self::filter::AddressFilter;
+pub use self::set::AddressSet;
 use crate::access::Reader;
 use crate::db::query_one;
 use crate::error::Result;
 use crate::recipients::HIDDEN;
 use crate::recipients::paging::{Count, List, Order, Page, PageArgs, Sort};
 use crate::recipients::row::{coded, time};
-use crate::recipients::sql::{Cells, Sql, escape_like};
+use crate::recipients::sql::{Cells, Sql};
 use crate::subject::Role;
 
 /// An e-mail address, whoever uses it.
@@ -39,27 +50,18 @@ pub struct Address {
     pub blocked_at: Option<Timestamp>,
     /// Why it is blocked.
     pub block_reason: Option<BlockReason>,
+    /// Why somebody blocked it, in their words; not for viewers.
+    pub block_note: Option<String>,
+    /// The event that the block rests on, where it rests on one.
+    pub block_event: Option<i64>,
     /// When its user last complained.
     pub complained_at: Option<Timestamp>,
+    /// Whether its user has withdrawn the consent to be written to, by a complaint.
+    pub consent_withdrawn: bool,
+    /// When its user last unsubscribed from anything.
+    pub unsubscribed_at: Option<Timestamp>,
     /// When it was first seen.
     pub created_at: Timestamp,
-}
-
-/// Which addresses.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
-pub struct AddressFilter {
-    /// In one of these conditions; empty: in any.
-    pub health: Vec<AddressHealth>,
-    /// Blocked for one of these reasons; empty: for any, or not blocked.
-    pub reasons: Vec<BlockReason>,
-    /// Of one of these domains; empty: of any. Not for viewers.
-    pub domains: Vec<String>,
-}
-
-impl Default for AddressFilter {
-    fn default() -> Self {
-        Self { health: vec![AddressHealth::Blocked], reasons: Vec::new(), domains: Vec::new() }
-    }
 }
 
 /// What addresses are ordered by.
@@ -91,7 +93,11 @@ const COLUMNS: &[&str] = &[
     "a.last_reason_at",
     "a.blocked_at",
     "a.block_reason",
-    "a.complained_at",
+    "a.block_note",
+    "a.block_event",
+    "a.last_complained_at",
+    "a.consent_given_at",
+    "a.unsubscribed_at",
     "a.created_at",
 ];
 
@@ -141,24 +147,9 @@ impl Reader {
 
     fn address_list(&self, query: &AddressQuery) -> Result<List> {
         let filter = &query.filter;
-        let only_blocked = filter.health == [AddressHealth::Blocked];
-        // Said by a literal, the planner sees that the index of blocked addresses serves.
-        let mut condition = Sql::new(if only_blocked { "a.health = 3" } else { "TRUE" });
-        if !only_blocked && !filter.health.is_empty() {
-            condition.push(" AND a.health IN (").bind_all(filter.health.iter().map(|health| health.code())).push(")");
-        }
-        if !filter.reasons.is_empty() {
-            condition
-                .push(" AND a.block_reason IN (")
-                .bind_all(filter.reasons.iter().map(|reason| reason.code()))
-                .push(")");
-        }
-        if !filter.domains.is_empty() {
-            self.subject.require(Role::Marketer)?;
-            push_domains(&mut condition, &filter.domains);
-        }
+        filter::check(filter, &self.subject)?;
         let sort = match query.order {
-            AddressOrder::BlockedAt if only_blocked => Sort::Number("a.blocked_at"),
+            AddressOrder::BlockedAt if filter.is_of_blocked() => Sort::Number("a.blocked_at"),
             AddressOrder::BlockedAt => Sort::Number("COALESCE(a.blocked_at, 0)"),
             AddressOrder::Email => {
                 self.subject.require(Role::Marketer)?;
@@ -168,7 +159,7 @@ impl Reader {
         Ok(List {
             columns: COLUMNS,
             from: "address a",
-            condition,
+            condition: filter::condition(filter),
             order: Order { sort: Some(sort), id: "a.id", descending: query.descending },
             scope: serde_json::to_string(&("addresses", query))?,
         })
@@ -180,27 +171,25 @@ impl Reader {
         let health = coded(cells.take()?, AddressHealth::from_code, "address.health")?;
         let consecutive_soft_bounces = cells.take()?;
         let last_reason: Option<String> = cells.take()?;
+        let (last_reason_at, blocked_at) = (time(&mut cells)?, time(&mut cells)?);
+        let block_reason = cells.take::<Option<i16>>()?.and_then(BlockReason::from_code);
+        let (block_note, block_event): (Option<String>, _) = (cells.take()?, cells.take()?);
+        let consent = Consent { complained_at: time(&mut cells)?, given_at: time(&mut cells)? };
         Ok(Address {
             id,
             email: if personal { email } else { HIDDEN.to_owned() },
             health,
             consecutive_soft_bounces,
             last_reason: last_reason.filter(|_| personal),
-            last_reason_at: time(&mut cells)?,
-            blocked_at: time(&mut cells)?,
-            block_reason: cells.take::<Option<i16>>()?.and_then(BlockReason::from_code),
-            complained_at: time(&mut cells)?,
+            last_reason_at,
+            blocked_at,
+            block_reason,
+            block_note: block_note.filter(|_| personal),
+            block_event,
+            complained_at: consent.complained_at,
+            consent_withdrawn: consent.is_withdrawn(),
+            unsubscribed_at: time(&mut cells)?,
             created_at: Timestamp::from_micros(cells.take()?),
         })
     }
-}
-
-fn push_domains(condition: &mut Sql, domains: &[String]) {
-    condition.push(" AND (");
-    for (index, domain) in domains.iter().enumerate() {
-        let key = key_of(&format!("x@{}", domain.trim()));
-        condition.push(if index > 0 { " OR a.email_key LIKE " } else { "a.email_key LIKE " });
-        condition.bind(format!("%@{}", escape_like(domain_of_key(&key)))).push(" ESCAPE '\\'");
-    }
-    condition.push(")");
 }

@@ -12,7 +12,7 @@
 mod addresses;
 mod claim;
 mod clicks;
-mod create;
+pub(crate) mod create;
 mod events;
 mod fold;
 mod matching;

@@ -14,6 +14,7 @@ use serde::Serialize;
 pub use self::clicks::{Click, ClickQuery};
 pub use self::deliveries::{Delivery, DeliveryQuery, DeliveryState};
 use crate::access::Reader;
+use crate::db::query_one;
 use crate::error::Result;
 use crate::recipients::RecipientKey;
 use crate::recipients::paging::{Count, List, Order, Page, PageArgs, Sort};
@@ -135,6 +136,22 @@ impl Reader {
     /// As [`Reader::unmatched_events`].
     pub async fn count_unmatched_events(&self, filter: &EventFilter, max: i64) -> Result<Count> {
         unmatched_list(filter)?.count(&self.services, max).await
+    }
+
+    /// An event about a mail to an address.
+    ///
+    /// # Errors
+    /// Those of the database.
+    pub async fn address_event(&self, address: i64, event: i64) -> Result<Option<Event>> {
+        let sql = format!(
+            "SELECT e.id, {} FROM recipient r JOIN event e ON e.campaign_id = r.campaign_id AND e.recipient = r.number \
+             LEFT JOIN click k ON k.campaign_id = e.campaign_id AND k.id = e.id \
+             WHERE r.address_id = $1 AND e.recipient IS NOT NULL AND e.id = $2",
+            COLUMNS.join(", ")
+        );
+        let row = query_one(self.services.db.read(), &sql, [address.into(), event.into()]).await?;
+        let personal = self.subject.sees_personal_data();
+        Ok(row.map(|row| decode(row.try_get_by_index(0)?, Cells::from(&row, 1), personal)).transpose()?)
     }
 
     async fn event_page(&self, list: List, args: &PageArgs) -> Result<Page<Event>> {

@@ -30,6 +30,7 @@ use tokio::sync::mpsc;
 use tokio::task::JoinHandle;
 
 use crate::access::Services;
+use crate::addresses::settle;
 use crate::audit;
 use crate::db::{execute, query_one};
 use crate::error::{Refusal, RefusalCode, Result, ServiceError};
@@ -348,5 +349,5 @@ async fn end(transaction: &DatabaseTransaction, result: &ImportResult, created_b
         ..NewJob::new(JobKind::Rematch, payload, created_by, now)
     };
     jobs::enqueue(transaction, rematch, now).await?;
-    Ok(())
+    settle::request_for_campaign(transaction, result.campaign_id, created_by, now).await
 }

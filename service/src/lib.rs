@@ -24,6 +24,8 @@ pub mod jobs;
 pub mod recipients;
 pub mod recount;
 pub mod rollup;
+pub mod settings;
+pub mod skipped;
 pub mod statistics;
 pub mod subject;
 #[cfg(test)]

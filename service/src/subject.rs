@@ -49,10 +49,13 @@ impl Role {
     }
 }
 
+/// How nachfass itself stands in the audit log, where it acts by its rules.
+pub const SYSTEM: &str = "system";
+
 /// Somebody (or something) that acts.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub struct Subject {
-    /// How it stands in the audit log: `user:1`, `token:2`, `cli`, `source:name`.
+    /// How it stands in the audit log: `user:1`, `token:2`, `cli`, `source:name`, [`SYSTEM`].
     pub id: String,
     /// What to call it: the name of the token, the address of the user.
     pub name: String,

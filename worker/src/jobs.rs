@@ -1,7 +1,10 @@
 //! The jobs, one file each. A job is registered by one line in [`work`].
 
+mod act_on_addresses;
 mod import;
 pub mod rematch;
+mod review_addresses;
+mod settle_recipients;
 
 use std::time::Duration;
 
@@ -24,6 +27,13 @@ async fn work(deps: &Deps, job: &ClaimedJob) -> Result<()> {
     match job.kind {
         JobKind::Import => import::run(deps, job).await,
         JobKind::Rematch => rematch::run(deps, job).await,
+        JobKind::SettleRecipients => settle_recipients::run(deps, job).await,
+        JobKind::ReviewAddresses => review_addresses::run(deps, job).await,
+        JobKind::ClearBounces
+        | JobKind::BlockAddresses
+        | JobKind::DeleteAddresses
+        | JobKind::MarkFormerEmployees
+        | JobKind::RestoreConsent => act_on_addresses::run(deps, job).await,
         _ => Err(ServiceError::Inconsistent(format!("this version has no job {}", job.kind))),
     }
 }

@@ -1,13 +1,14 @@
 //! E-mail addresses, whoever uses them.
 
-use async_graphql::{Context, ID, Object};
-use service::addresses::{self, AddressQuery};
+use async_graphql::{Context, ID, Object, SimpleObject};
+use service::addresses::{self, AddressQuery, groups};
 use service::recipients::paging::Count;
 
 use super::connection::List;
 use super::errors::Result;
+use super::event::Event;
 use super::node::Key;
-use super::scalars::{DateTime, at};
+use super::scalars::{DateTime, at, int};
 use super::schema::reader;
 use super::words::{AddressHealth, BlockReason};
 
@@ -57,6 +58,28 @@ impl Address {
         self.0.block_reason.map(Into::into)
     }
 
+    /// Why somebody blocked it, in their words.
+    async fn block_note(&self) -> Option<&str> {
+        self.0.block_note.as_deref()
+    }
+
+    /// The event that the block rests on; null where it rests on none, or the event was removed because of its age.
+    #[graphql(complexity = "5 + child_complexity")]
+    async fn block_event(&self, ctx: &Context<'_>) -> Result<Option<Event>> {
+        let Some(event) = self.0.block_event else { return Ok(None) };
+        Ok(reader(ctx)?.address_event(self.0.id, event).await?.map(Event))
+    }
+
+    /// Whether its user has withdrawn the consent to be written to, by a complaint.
+    async fn consent_withdrawn(&self) -> bool {
+        self.0.consent_withdrawn
+    }
+
+    /// When its user last unsubscribed from anything.
+    async fn unsubscribed_at(&self) -> Option<DateTime> {
+        at(self.0.unsubscribed_at)
+    }
+
     /// When its user last reported a mail as spam.
     async fn complained_at(&self) -> Option<DateTime> {
         at(self.0.complained_at)
@@ -78,5 +101,22 @@ impl List for Addresses {
 
     async fn count(&self, ctx: &Context<'_>, max: i64) -> Result<Count> {
         Ok(reader(ctx)?.count_addresses(&self.0, max).await?)
+    }
+}
+
+/// Addresses that have something in common.
+#[derive(SimpleObject)]
+pub struct AddressGroup {
+    /// What they have in common: a domain, a reason, a name, a month such as `2026-01`; null for those that have none of it.
+    key: Option<String>,
+    /// How many they are.
+    count: i32,
+    /// Since when the latest of them is blocked.
+    latest_blocked_at: Option<DateTime>,
+}
+
+impl From<groups::AddressGroup> for AddressGroup {
+    fn from(group: groups::AddressGroup) -> Self {
+        Self { key: group.key, count: int(group.count), latest_blocked_at: at(group.latest) }
     }
 }

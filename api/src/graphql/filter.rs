@@ -165,10 +165,18 @@ pub(super) fn campaign_query(filter: Option<CampaignFilter>, order: Option<Campa
 pub struct AddressFilter {
     /// In one of these conditions; the blocked ones where nothing is said.
     health: Option<Vec<AddressHealth>>,
-    /// Blocked for one of these reasons.
+    /// Blocked for one of these reasons. Addresses that were taken out of use are only found by DELETED.
     reason: Option<Vec<BlockReason>>,
     /// Of one of these domains. Only for those who may see personal data.
     domain: Option<Vec<String>>,
+    /// With this text in the address. Only for those who may see personal data.
+    search: Option<String>,
+    /// Blocked at this moment or after it.
+    blocked_since: Option<DateTime>,
+    /// Blocked before this moment.
+    blocked_until: Option<DateTime>,
+    /// Whether their users have withdrawn their consent by a complaint.
+    consent_withdrawn: Option<bool>,
 }
 
 /// What addresses are ordered by.
@@ -196,15 +204,24 @@ pub struct AddressOrder {
 pub(super) fn address_query(filter: Option<AddressFilter>, order: Option<AddressOrder>) -> AddressQuery {
     let filter = filter.unwrap_or_default();
     let order = order.unwrap_or(AddressOrder { field: AddressOrderField::BlockedAt, direction: OrderDirection::Desc });
-    let default = addresses::AddressFilter::default();
     AddressQuery {
-        filter: addresses::AddressFilter {
-            health: filter.health.map_or(default.health, converted),
-            reasons: converted(filter.reason.unwrap_or_default()),
-            domains: filter.domain.unwrap_or_default(),
-        },
+        filter: address_filter(filter),
         order: order.field.into(),
         descending: order.direction.is_descending(),
+    }
+}
+
+/// Which addresses: those that are blocked, where the filter says nothing about health.
+pub(super) fn address_filter(filter: AddressFilter) -> addresses::AddressFilter {
+    let default = addresses::AddressFilter::default();
+    addresses::AddressFilter {
+        health: filter.health.map_or(default.health, converted),
+        reasons: converted(filter.reason.unwrap_or_default()),
+        domains: filter.domain.unwrap_or_default(),
+        search: filter.search,
+        blocked_since: filter.blocked_since.map(|at| at.0),
+        blocked_until: filter.blocked_until.map(|at| at.0),
+        consent_withdrawn: filter.consent_withdrawn,
     }
 }
 

@@ -2,13 +2,12 @@
 
 use async_graphql::{Context, ID, InputObject, Object, SimpleObject};
 use service::Access;
-use service::import::ImportResult;
 use service::jobs;
 use service::recipients::paging::{Count, PageArgs};
 
-use super::campaign::Campaign;
 use super::connection::{Connection, List};
 use super::errors::{Result, UserError, outcome};
+use super::job_result::JobResult;
 use super::node::Key;
 use super::scalars::{DateTime, at, int};
 use super::schema::{access, reader};
@@ -17,16 +16,13 @@ use super::words::{JobKind, JobState};
 /// Work that is done behind the request.
 pub struct Job {
     row: jobs::Job,
-    result: Option<ImportResult>,
     sees_personal_data: bool,
 }
 
 impl Job {
     /// A job as `access` may see it.
     pub(super) fn new(row: jobs::Job, access: Result<&Access>) -> Result<Self> {
-        let result = row.result.clone().filter(|_| row.kind == jobs::JobKind::Import);
-        let result = result.and_then(|result| serde_json::from_value(result).ok());
-        Ok(Self { row, result, sees_personal_data: access?.subject().sees_personal_data() })
+        Ok(Self { row, sees_personal_data: access?.subject().sees_personal_data() })
     }
 }
 
@@ -90,42 +86,12 @@ impl Job {
 
     /// What came of it; null until it has succeeded.
     async fn result(&self) -> Option<JobResult> {
-        self.result.as_ref().map(JobResult::from)
+        JobResult::of(&self.row)
     }
 
     /// Who wanted it, as in the audit log: `user:1`, `token:2`.
     async fn created_by(&self) -> &str {
         &self.row.created_by
-    }
-}
-
-/// What came of a job.
-#[derive(SimpleObject)]
-pub struct JobResult {
-    /// The campaign that was worked on.
-    campaign: Option<Campaign>,
-    /// Recipients that are new.
-    added: Option<i32>,
-    /// Recipients that were there, and about whom something new was said.
-    updated: Option<i32>,
-    /// Recipients that were there just so.
-    unchanged: Option<i32>,
-    /// Recipients that are not to be sent to: doubles, invalid and blocked addresses.
-    skipped: Option<i32>,
-    /// Lines of a file that made no recipient.
-    rejected: Option<i32>,
-}
-
-impl From<&ImportResult> for JobResult {
-    fn from(result: &ImportResult) -> Self {
-        Self {
-            campaign: Some(Campaign::unread(result.campaign_id)),
-            added: Some(int(result.counts.imported)),
-            updated: Some(int(result.counts.updated)),
-            unchanged: Some(int(result.counts.unchanged)),
-            skipped: Some(int(result.counts.skipped)),
-            rejected: Some(int(result.counts.rejected)),
-        }
     }
 }
 

@@ -2,7 +2,10 @@
 #![expect(clippy::unused_async, reason = "the macros of async-graphql want every resolver to be async")]
 
 mod address;
+mod address_set;
+mod audit;
 mod campaign;
+mod complaint;
 mod connection;
 mod delivery;
 mod errors;
@@ -10,6 +13,7 @@ mod event;
 mod filter;
 mod import;
 mod job;
+mod job_result;
 mod limits;
 mod loaders;
 mod mutation;
@@ -18,6 +22,8 @@ mod query;
 mod recipient;
 mod scalars;
 mod schema;
+mod settings;
+mod skipped;
 mod statistics;
 mod subscription;
 #[cfg(test)]

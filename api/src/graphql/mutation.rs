@@ -4,6 +4,7 @@ use async_graphql::{Context, ID, InputObject, Object, SimpleObject};
 use service::campaigns::NewCampaign;
 use service::{Access, ServiceError};
 
+use super::address_set::AddressSet;
 use super::campaign::Campaign;
 use super::errors::{Result, UserError, outcome};
 use super::import::{self, ImportRecipientsInput};
@@ -11,6 +12,7 @@ use super::job::JobPayload;
 use super::node::{self, Key};
 use super::scalars::DateTime;
 use super::schema::access;
+use super::settings::{Settings, SettingsInput, SettingsPayload};
 use super::token::{ApiToken, ApiTokenInput, ApiTokenPayload, DeletePayload};
 use super::words::CampaignState;
 
@@ -76,6 +78,64 @@ impl Mutation {
         JobPayload::of(import::begin(access, input).await, access)
     }
 
+    /// Blocks addresses until somebody clears them, by a job. Addresses that are named and not known yet are blocked beforehand.
+    async fn block_addresses(
+        &self,
+        ctx: &Context<'_>,
+        #[graphql(desc = "Which addresses.")] input: AddressSet,
+        #[graphql(desc = "Why, for people.")] reason: Option<String>,
+    ) -> Result<JobPayload> {
+        let access = access(ctx)?;
+        let begun = async { access.marketer()?.block_addresses(input.try_into()?, reason).await };
+        JobPayload::of(begun.await, access)
+    }
+
+    /// Forgets the bounces of addresses and lifts their blocks, by a job. Former employees and addresses that were taken out of use are only
+    /// cleared where they are named, or the filter asks for that reason.
+    async fn clear_bounces(
+        &self,
+        ctx: &Context<'_>,
+        #[graphql(desc = "Which addresses.")] input: AddressSet,
+    ) -> Result<JobPayload> {
+        let access = access(ctx)?;
+        let begun = async { access.marketer()?.clear_bounces(input.try_into()?).await };
+        JobPayload::of(begun.await, access)
+    }
+
+    /// Takes addresses out of use, by a job: nobody is written to there again, and they are no longer among the blocked ones unless asked
+    /// for. What became of mails to them stays; clearBounces brings them back.
+    async fn delete_addresses(
+        &self,
+        ctx: &Context<'_>,
+        #[graphql(desc = "Which addresses.")] input: AddressSet,
+    ) -> Result<JobPayload> {
+        let access = access(ctx)?;
+        let begun = async { access.marketer()?.delete_addresses(input.try_into()?).await };
+        JobPayload::of(begun.await, access)
+    }
+
+    /// Marks addresses as those of people who have left their company, by a job.
+    async fn mark_former_employees(
+        &self,
+        ctx: &Context<'_>,
+        #[graphql(desc = "Which addresses.")] input: AddressSet,
+    ) -> Result<JobPayload> {
+        let access = access(ctx)?;
+        let begun = async { access.marketer()?.mark_former_employees(input.try_into()?).await };
+        JobPayload::of(begun.await, access)
+    }
+
+    /// Notes that the users of addresses have consented anew after a complaint, by a job.
+    async fn restore_consent(
+        &self,
+        ctx: &Context<'_>,
+        #[graphql(desc = "Which addresses.")] input: AddressSet,
+    ) -> Result<JobPayload> {
+        let access = access(ctx)?;
+        let begun = async { access.marketer()?.restore_consent(input.try_into()?).await };
+        JobPayload::of(begun.await, access)
+    }
+
     /// Has a job tried again that failed or was canceled; it goes on where it was left.
     async fn retry_job(
         &self,
@@ -122,6 +182,17 @@ impl Mutation {
         let revoked = async { admin.revoke_token(node::token(&id)?).await };
         let (token, user_errors) = outcome(revoked.await)?;
         Ok(DeletePayload { deleted_id: token.map(|token| Key::Token(token.id).id()), user_errors })
+    }
+
+    /// Changes what holds for all campaigns. Where the rules for bounces change, a job judges the addresses anew. For admins.
+    async fn update_settings(
+        &self,
+        ctx: &Context<'_>,
+        #[graphql(desc = "What is to change; what is left out stays as it is.")] input: SettingsInput,
+    ) -> Result<SettingsPayload> {
+        let admin = access(ctx)?.admin()?;
+        let (settings, user_errors) = outcome(admin.update_settings(input.into()).await)?;
+        Ok(SettingsPayload { settings: settings.map(Settings::from), user_errors })
     }
 }
 

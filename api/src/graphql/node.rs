@@ -49,6 +49,10 @@ pub enum Key {
     Job(i64),
     /// An API token.
     Token(i64),
+    /// A complaint.
+    Complaint(i64),
+    /// An entry of the audit log.
+    Audit(i64),
 }
 
 impl Key {
@@ -64,7 +68,9 @@ impl Key {
             | Self::Click(id)
             | Self::Delivery(id)
             | Self::Job(id)
-            | Self::Token(id) => format!("{kind}:{id}"),
+            | Self::Token(id)
+            | Self::Complaint(id)
+            | Self::Audit(id) => format!("{kind}:{id}"),
         };
         ID(URL_SAFE_NO_PAD.encode(text))
     }
@@ -81,6 +87,40 @@ impl Key {
             Self::Delivery(_) => "Delivery",
             Self::Job(_) => "Job",
             Self::Token(_) => "ApiToken",
+            Self::Complaint(_) => "Complaint",
+            Self::Audit(_) => "AuditEntry",
+        }
+    }
+
+    /// How the audit log names what `id` stands for.
+    ///
+    /// # Errors
+    /// A refusal where it is no id of ours, or of something that the audit log does not name.
+    pub fn audit_object(id: &ID) -> Result<String, Refusal> {
+        let name = |kind: &str, id: i64| Ok(format!("{kind}:{id}"));
+        match Self::parse(id)? {
+            Self::Address(id) => name("address", id),
+            Self::Campaign(id) => name("campaign", id),
+            Self::Job(id) => name("job", id),
+            Self::Token(id) => name("token", id),
+            other => Err(Refusal::field(
+                RefusalCode::Invalid,
+                &["filter", "objectId"],
+                format!("nothing is audited of a {}", other.kind()),
+            )),
+        }
+    }
+
+    /// What the audit log names, where it has a global id.
+    pub fn of_audit(object: &str) -> Option<Self> {
+        let (kind, id) = object.split_once(':')?;
+        let id = id.parse().ok()?;
+        match kind {
+            "address" => Some(Self::Address(id)),
+            "campaign" => Some(Self::Campaign(id)),
+            "job" => Some(Self::Job(id)),
+            "token" => Some(Self::Token(id)),
+            _ => None,
         }
     }
 
@@ -113,6 +153,8 @@ impl Key {
             "Delivery" => Self::Delivery(key),
             "Job" => Self::Job(key),
             "ApiToken" => Self::Token(key),
+            "Complaint" => Self::Complaint(key),
+            "AuditEntry" => Self::Audit(key),
             _ => return None,
         })
     }

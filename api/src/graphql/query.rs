@@ -3,23 +3,27 @@
 use async_graphql::{Context, ID, Object};
 use service::events::DeliveryQuery;
 
-use super::address::{Address, Addresses};
+use super::address::{Address, AddressGroup, Addresses};
+use super::audit::{AuditEntry, AuditFilter, AuditLog};
 use super::campaign::{self, Campaign, Campaigns};
+use super::complaint::{Complaint, ComplaintFilter, Complaints};
 use super::connection::{Connection, page_args, page_cost};
 use super::delivery::{Deliveries, Delivery};
 use super::errors::Result;
 use super::event::{Event, Events};
 use super::filter::{
-    AddressFilter, AddressOrder, CampaignFilter, CampaignOrder, EventFilter, address_query, campaign_query,
+    AddressFilter, AddressOrder, CampaignFilter, CampaignOrder, EventFilter, address_filter, address_query,
+    campaign_query,
 };
 use super::job::{self, Job, JobFilter, Jobs};
 use super::node::{self, Key, Node};
 use super::recipient::{self, Recipient};
 use super::scalars::EmailAddress;
 use super::schema::{access, reader};
+use super::settings::Settings;
 use super::token::ApiToken;
 use super::viewer::Viewer;
-use super::words::DeliveryState;
+use super::words::{AddressGroupKey, DeliveryState};
 
 /// The root of queries.
 pub struct Query;
@@ -37,7 +41,12 @@ impl Query {
                 reader(ctx)?.job(id).await?.map(|row| Job::new(row, access(ctx)).map(Node::from)).transpose()?
             }
             Key::Delivery(id) => access(ctx)?.admin()?.delivery(id).await?.map(|row| Delivery(row).into()),
-            other @ (Key::Link(_) | Key::Event(_) | Key::Click(_) | Key::Token(_)) => {
+            other @ (Key::Link(_)
+            | Key::Event(_)
+            | Key::Click(_)
+            | Key::Token(_)
+            | Key::Complaint(_)
+            | Key::Audit(_)) => {
                 return Err(other.no_node().into());
             }
         })
@@ -117,6 +126,48 @@ impl Query {
         Ok(Connection::new(Addresses(query), page.map(Address)))
     }
 
+    /// Addresses that are not to be written to, or others, if the filter says so, in groups: the largest first, months in their order.
+    #[graphql(complexity = "100 + 50 * child_complexity")]
+    async fn blocked_address_groups(
+        &self,
+        ctx: &Context<'_>,
+        #[graphql(desc = "What they are grouped by.")] by: AddressGroupKey,
+        #[graphql(desc = "Which of them; those that are blocked where it says nothing about health.")] filter: Option<
+            AddressFilter,
+        >,
+    ) -> Result<Vec<AddressGroup>> {
+        let groups = reader(ctx)?.address_groups(by.into(), &address_filter(filter.unwrap_or_default())).await?;
+        Ok(groups.into_iter().map(Into::into).collect())
+    }
+
+    /// Who reported which campaign's mail as spam, the latest first.
+    #[graphql(complexity = "page_cost(first, None, child_complexity)")]
+    async fn complaints(
+        &self,
+        ctx: &Context<'_>,
+        #[graphql(desc = "Which of them.")] filter: Option<ComplaintFilter>,
+        #[graphql(desc = "So many; 50 where nothing is said, 500 at most.")] first: Option<i32>,
+        #[graphql(desc = "Only what stands behind this cursor.")] after: Option<String>,
+    ) -> Result<Connection<Complaints>> {
+        let filter = filter.unwrap_or_default().try_into()?;
+        let page = reader(ctx)?.complaints(&filter, &page_args(first, after, None, None)).await?;
+        Ok(Connection::new(Complaints(filter), page.map(Complaint)))
+    }
+
+    /// Who changed what, the latest first. For admins.
+    #[graphql(complexity = "page_cost(first, None, child_complexity)")]
+    async fn audit_log(
+        &self,
+        ctx: &Context<'_>,
+        #[graphql(desc = "Which entries.")] filter: Option<AuditFilter>,
+        #[graphql(desc = "So many; 50 where nothing is said, 500 at most.")] first: Option<i32>,
+        #[graphql(desc = "Only what stands behind this cursor.")] after: Option<String>,
+    ) -> Result<Connection<AuditLog>> {
+        let filter = filter.unwrap_or_default().try_into()?;
+        let page = access(ctx)?.admin()?.audit_log(&filter, &page_args(first, after, None, None)).await?;
+        Ok(Connection::new(AuditLog(filter), page.map(AuditEntry)))
+    }
+
     /// A job; null where there is none.
     async fn job(&self, ctx: &Context<'_>, #[graphql(desc = "Its global id.")] id: ID) -> Result<Option<Job>> {
         let row = reader(ctx)?.job(node::job(&id)?).await?;
@@ -186,5 +237,10 @@ impl Query {
     #[graphql(complexity = "20 * child_complexity + 1")]
     async fn api_tokens(&self, ctx: &Context<'_>) -> Result<Vec<ApiToken>> {
         Ok(access(ctx)?.admin()?.tokens().await?.into_iter().map(ApiToken).collect())
+    }
+
+    /// What holds for all campaigns: when addresses are blocked and alerts raised.
+    async fn settings(&self, ctx: &Context<'_>) -> Result<Settings> {
+        Ok(reader(ctx)?.settings().await?.into())
     }
 }

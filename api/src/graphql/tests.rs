@@ -1,7 +1,9 @@
 //! The schema over a seeded database, asked as clients ask it.
 
+mod addresses;
 mod fixture;
 mod privacy;
 mod requests;
 mod schema;
+mod settings;
 mod watching;

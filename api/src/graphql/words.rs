@@ -162,6 +162,22 @@ pub enum BlockReason {
     Manual,
     /// The person has left the company.
     FormerEmployee,
+    /// Somebody took it out of use.
+    Deleted,
+}
+
+/// What addresses are grouped by.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Enum)]
+#[graphql(remote = "service::addresses::groups::GroupKey")]
+pub enum AddressGroupKey {
+    /// The domain. Only for those who may see personal data.
+    Domain,
+    /// Why they are blocked.
+    Reason,
+    /// Who is responsible for the people behind them. Only for those who may see personal data.
+    Owner,
+    /// The month in which they were blocked, in UTC.
+    Month,
 }
 
 /// A sender of webhooks whose format nachfass reads.

@@ -1,5 +1,6 @@
 //! Addresses over both databases.
 
+use super::groups::GroupKey;
 use super::*;
 use crate::error::{RefusalCode, ServiceError};
 use crate::recipients::tests::fixture::Fixture;
@@ -84,6 +85,28 @@ async fn an_address_is_found_however_it_is_written_but_not_by_viewers() {
         assert!(forbidden(viewer.addresses(&by_email, &PageArgs::default()).await.err()));
         let page = viewer.addresses(&AddressQuery::default(), &PageArgs::default()).await.expect("a page");
         assert!(page.rows.iter().all(|address| address.email == HIDDEN && address.last_reason.is_none()));
+        fixture.close().await;
+    }
+}
+
+#[tokio::test]
+async fn addresses_are_grouped() {
+    for fixture in seeded().await {
+        let reader = fixture.reader(Role::Marketer);
+        let groups = async |by| {
+            let groups = reader.address_groups(by, &AddressFilter::default()).await.expect("groups");
+            groups.into_iter().map(|group| (group.key.unwrap_or_default(), group.count)).collect::<Vec<_>>()
+        };
+        let pairs = |expected: &[(&str, i64)]| {
+            expected.iter().map(|(key, count)| ((*key).to_owned(), *count)).collect::<Vec<_>>()
+        };
+        assert_eq!(groups(GroupKey::Domain).await, pairs(&[("example.com", 4), ("exam_ple.com", 3)]));
+        assert_eq!(groups(GroupKey::Reason).await, pairs(&[("SOFT_BOUNCES", 4), ("HARD_BOUNCE", 3)]));
+        assert_eq!(groups(GroupKey::Month).await, pairs(&[("1970-01", 7)]));
+        assert_eq!(groups(GroupKey::Owner).await, pairs(&[("", 7)]));
+        let viewer = fixture.reader(Role::Viewer);
+        assert!(viewer.address_groups(GroupKey::Domain, &AddressFilter::default()).await.is_err());
+        assert!(viewer.address_groups(GroupKey::Reason, &AddressFilter::default()).await.is_ok());
         fixture.close().await;
     }
 }

@@ -2,14 +2,17 @@
 
 use std::collections::BTreeMap;
 
-use domain::health::{AddressHealth, BlockReason, Judgement, Marks, Outcome, Outcomes, Policy};
+use domain::health::Outcome;
 use domain::{EventKind, Timestamp};
 use sea_orm::{ConnectionTrait, DatabaseBackend};
 
 use super::create;
 use super::pending::Pending;
+use crate::addresses::state::{self, State};
 use crate::batch::{Batch, Column};
 use crate::error::Result;
+use crate::settings;
+use crate::subject::SYSTEM;
 
 /// What a transaction's events say about addresses.
 #[derive(Default)]
@@ -22,42 +25,46 @@ struct Report {
     outcomes: Vec<(Timestamp, Outcome)>,
     /// The latest failure in the server's words.
     reason: Option<(Timestamp, String)>,
+    /// The latest failure's event.
+    failure: Option<(Timestamp, i64)>,
     complained_at: Option<Timestamp>,
-}
-
-/// An address under lock.
-struct Address {
-    id: i64,
-    outcomes: Outcomes,
-    reason: Option<(Timestamp, String)>,
-    complained_at: Option<Timestamp>,
+    last_complained_at: Option<Timestamp>,
+    unsubscribed_at: Option<Timestamp>,
+    subscribed_at: Option<Timestamp>,
 }
 
 impl Reports {
     /// Notes what an event says about the address with this key.
     pub fn add(&mut self, email_key: &str, event: &Pending) {
-        let outcome = Outcome::of(event.kind, event.class);
-        let complained = event.kind == EventKind::Complained;
-        if outcome.is_none() && !complained {
+        let (outcome, at) = (Outcome::of(event.kind, event.class), event.occurred_at);
+        let is_wish = matches!(event.kind, EventKind::Complained | EventKind::Unsubscribed | EventKind::Subscribed);
+        if outcome.is_none() && !is_wish {
             return;
         }
         if !self.by_key.contains_key(email_key) {
             self.by_key.insert(email_key.to_owned(), Report::default());
         }
         let Some(report) = self.by_key.get_mut(email_key) else { return };
-        if complained {
-            report.complained_at = earliest(report.complained_at, Some(event.occurred_at));
+        match event.kind {
+            EventKind::Complained => {
+                report.complained_at = earliest(report.complained_at, Some(at));
+                report.last_complained_at = report.last_complained_at.max(Some(at));
+            }
+            EventKind::Unsubscribed => report.unsubscribed_at = report.unsubscribed_at.max(Some(at)),
+            EventKind::Subscribed => report.subscribed_at = report.subscribed_at.max(Some(at)),
+            _ => {}
         }
         if let Some(outcome) = outcome {
-            report.outcomes.push((event.occurred_at, outcome));
+            report.outcomes.push((at, outcome));
             if outcome != Outcome::Delivered {
-                let reason = event.diagnostic.clone().map(|words| (event.occurred_at, words));
+                let reason = event.diagnostic.clone().map(|words| (at, words));
                 report.reason = report.reason.take().max(reason);
+                report.failure = report.failure.max(Some((at, event.id)));
             }
         }
     }
 
-    /// Adds them to the addresses, which it locks in the order of their ids.
+    /// Adds them to the addresses, which it locks in the order of their ids, and judges these by the rules as they are set.
     pub async fn write<C: ConnectionTrait>(self, connection: &C, now: Timestamp) -> Result<()> {
         if self.by_key.is_empty() {
             return Ok(());
@@ -69,50 +76,31 @@ impl Reports {
             create::addresses(connection, missing, now).await?;
             addresses = lock(connection, self.by_key.keys()).await?;
         }
-        let mut batch = Batch::new(&[
-            ("id", Column::Big),
-            ("health", Column::Small),
-            ("consecutive_soft_bounces", Column::Int),
-            ("outcomes", Column::Text),
-            ("last_reason", Column::Text),
-            ("last_reason_at", Column::Big),
-            ("blocked_at", Column::Big),
-            ("block_reason", Column::Small),
-            ("complained_at", Column::Big),
-        ]);
+        // Read behind the lock: whoever changes the rules reviews the addresses after that, and has to wait for these.
+        let policy = settings::load(connection).await?.policy;
+        let mut states = Vec::with_capacity(addresses.len());
         for (key, report) in self.by_key {
             let Some(mut address) = addresses.remove(&key) else { continue };
             for (at, outcome) in report.outcomes {
                 address.outcomes.add(at, outcome);
             }
-            let Judgement { health, consecutive_soft_bounces, blocked } =
-                address.outcomes.judge(&Policy::default(), &Marks::default(), now);
-            let (last_reason_at, last_reason) = address.reason.max(report.reason).unzip();
-            batch.push([
-                address.id.into(),
-                health.code().into(),
-                consecutive_soft_bounces.into(),
-                address.outcomes.encode().into(),
-                last_reason.into(),
-                last_reason_at.map(Timestamp::micros).into(),
-                blocked.filter(|_| health == AddressHealth::Blocked).map(|(at, _)| at.micros()).into(),
-                blocked.map(|(_, reason)| BlockReason::code(reason)).into(),
-                earliest(address.complained_at, report.complained_at).map(Timestamp::micros).into(),
-            ]);
+            address.reason = address.reason.max(report.reason);
+            address.complained_at = earliest(address.complained_at, report.complained_at);
+            address.consent.complained_at = address.consent.complained_at.max(report.last_complained_at);
+            address.unsubscribed_at = address.unsubscribed_at.max(report.unsubscribed_at);
+            address.subscribed_at = address.subscribed_at.max(report.subscribed_at);
+            address.judge(&policy, now, report.failure.map(|(_, event)| event));
+            states.push(address);
         }
-        let sql = "UPDATE address SET health = rows.health, consecutive_soft_bounces = rows.consecutive_soft_bounces, \
-                   outcomes = rows.outcomes, last_reason = rows.last_reason, last_reason_at = rows.last_reason_at, \
-                   blocked_at = rows.blocked_at, block_reason = rows.block_reason, complained_at = rows.complained_at \
-                   FROM {rows} WHERE address.id = rows.id";
-        batch.execute(connection, sql, []).await?;
-        Ok(())
+        state::write_reported(connection, &states).await?;
+        state::follow_up(connection, &states, SYSTEM, None, now).await
     }
 }
 
 async fn lock<C: ConnectionTrait>(
     connection: &C,
     keys: impl Iterator<Item = &String>,
-) -> Result<BTreeMap<String, Address>> {
+) -> Result<BTreeMap<String, State>> {
     let mut batch = Batch::new(&[("email_key", Column::Text)]);
     keys.for_each(|key| batch.push([key.clone().into()]));
     let lock = match connection.get_database_backend() {
@@ -120,21 +108,13 @@ async fn lock<C: ConnectionTrait>(
         _ => "",
     };
     let sql = format!(
-        "SELECT address.email_key, address.id, address.outcomes, address.last_reason, address.last_reason_at, \
-         address.complained_at FROM {{rows}} JOIN address ON address.email_key = rows.email_key ORDER BY address.id {lock}"
+        "SELECT address.email_key, {} FROM {{rows}} JOIN address ON address.email_key = rows.email_key \
+         ORDER BY address.id {lock}",
+        state::COLUMNS
     );
     let mut addresses = BTreeMap::new();
     for row in batch.query(connection, &sql, []).await? {
-        let time = |index: usize| -> Result<Option<Timestamp>, sea_orm::DbErr> {
-            Ok(row.try_get_by_index::<Option<i64>>(index)?.map(Timestamp::from_micros))
-        };
-        let address = Address {
-            id: row.try_get_by_index(1)?,
-            outcomes: Outcomes::decode(&row.try_get_by_index::<String>(2)?),
-            reason: time(4)?.zip(row.try_get_by_index(3)?),
-            complained_at: time(5)?,
-        };
-        addresses.insert(row.try_get_by_index(0)?, address);
+        addresses.insert(row.try_get_by_index(0)?, state::read(&row, 1)?);
     }
     Ok(addresses)
 }

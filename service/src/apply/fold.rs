@@ -21,9 +21,11 @@ struct Recipient {
     domain: String,
     is_simulator: bool,
     has_ref: bool,
+    address_id: i64,
     facts: Facts,
     /// Before the new events.
     status: RecipientStatus,
+    complained_at: Option<Timestamp>,
 }
 
 /// Folds matched events that are new into their recipients, addresses and clicks, and adds the differences to `rollup`.
@@ -73,7 +75,34 @@ pub async fn fold<C: ConnectionTrait>(
         create::learn_refs(connection, refs).await?;
     }
     write(connection, &recipients).await?;
+    write_complaints(connection, &recipients).await?;
     outcomes.write(connection, now).await
+}
+
+/// Notes the complaints that are new, or earlier than was known.
+async fn write_complaints<C: ConnectionTrait>(
+    connection: &C,
+    recipients: &BTreeMap<RecipientKey, Recipient>,
+) -> Result<(), DbErr> {
+    let mut batch = Batch::new(&[
+        ("campaign_id", Column::Big),
+        ("recipient", Column::Big),
+        ("address_id", Column::Big),
+        ("complained_at", Column::Big),
+    ]);
+    for (key, recipient) in recipients {
+        let changed = recipient.facts.complained_at.filter(|at| recipient.complained_at != Some(*at));
+        if let Some(at) = changed.filter(|_| !recipient.is_simulator) {
+            batch.push([key.campaign, key.number, recipient.address_id, at.micros()].map(Into::into));
+        }
+    }
+    if batch.is_empty() {
+        return Ok(());
+    }
+    let sql = "INSERT INTO complaint (campaign_id, recipient, address_id, complained_at) \
+               SELECT campaign_id, recipient, address_id, complained_at FROM {rows} WHERE true \
+               ON CONFLICT (campaign_id, recipient) DO UPDATE SET complained_at = excluded.complained_at";
+    batch.execute(connection, sql, []).await.map(|_| ())
 }
 
 /// Locks and reads the recipients, in the order of their keys.
@@ -89,20 +118,22 @@ async fn lock<C: ConnectionTrait>(
     };
     let facts = FACT_COLUMNS.split(", ").map(|name| format!("recipient.{name}")).collect::<Vec<_>>().join(", ");
     let sql = format!(
-        "SELECT recipient.campaign_id, recipient.number, email_key, domain, is_simulator, ref IS NOT NULL, {facts} \
+        "SELECT recipient.campaign_id, recipient.number, email_key, domain, is_simulator, ref IS NOT NULL, address_id, {facts} \
          FROM {{rows}} JOIN recipient ON recipient.campaign_id = rows.campaign_id AND recipient.number = rows.number \
          ORDER BY recipient.campaign_id, recipient.number {lock}"
     );
     let mut recipients = BTreeMap::new();
     for row in batch.query(connection, &sql, []).await? {
         let key = RecipientKey { campaign: row.try_get_by_index(0)?, number: row.try_get_by_index(1)? };
-        let facts = facts_row::read(&row, 6)?;
+        let facts = facts_row::read(&row, 7)?;
         let recipient = Recipient {
             email_key: row.try_get_by_index(2)?,
             domain: row.try_get_by_index(3)?,
             is_simulator: row.try_get_by_index(4)?,
             has_ref: row.try_get_by_index(5)?,
+            address_id: row.try_get_by_index(6)?,
             status: status(&facts).0,
+            complained_at: facts.complained_at,
             facts,
         };
         recipients.insert(key, recipient);

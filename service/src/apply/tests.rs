@@ -1,6 +1,7 @@
 //! Applying on real databases: whatever the order, the repeats, the batches and the number of appliers, the rows are the same.
 
 mod beside;
+mod escalation;
 
 use std::sync::Arc;
 
@@ -19,7 +20,8 @@ use crate::db::{Db, query_all};
 use crate::ingest::{Inbox, NewDelivery};
 use crate::testing::{TestClock, TestDb};
 
-/// Reads lines of `kind second id campaign ref message address url`, a dash for nothing.
+/// Reads lines of `kind second id campaign ref message address url`, a dash for nothing. A bounce's kind may be followed by its
+/// class: `SOFT_BOUNCE/MAILBOX_FULL`.
 struct Lines(Create);
 
 impl DeliveryReader for Lines {
@@ -48,7 +50,9 @@ fn event(line: &str) -> Option<Event> {
     let [Some(kind), Some(second), Some(id), campaign, reference, message, address, url] = fields.as_slice() else {
         return None;
     };
+    let (kind, class) = kind.split_once('/').unwrap_or((kind, "HARD"));
     let kind = EventKind::ALL.iter().find(|known| known.as_str() == kind)?;
+    let class = BounceClass::ALL.iter().copied().find(|known| known.as_str() == class)?;
     let words = match kind {
         EventKind::HardBounce => Some("550 5.1.1 unknown"),
         EventKind::SoftBounce => Some("452 4.2.2 full"),
@@ -62,7 +66,7 @@ fn event(line: &str) -> Option<Event> {
         message_id: message.clone(),
         recipient: address.clone(),
         occurred_at: Timestamp::from_seconds(1_767_000_000 + second.parse::<i64>().ok()?),
-        bounce_class: words.map(|_| BounceClass::Hard),
+        bounce_class: kind.is_failure().then_some(class).filter(|_| words.is_some() || class != BounceClass::Hard),
         smtp_code: reply.code,
         enhanced_code: reply.enhanced,
         diagnostic: words.map(str::to_owned),
@@ -79,14 +83,16 @@ struct Fixture {
     test: TestDb,
     applier: Applier,
     services: Services,
+    clock: Arc<TestClock>,
 }
 
 impl Fixture {
     fn new(test: TestDb, create: Create) -> Self {
         let clock = Arc::new(TestClock::new());
         let applier = Applier::new(test.db.clone(), clock.clone(), Arc::new(Lines(create)), Changes::default());
-        let services = Services::new(test.db.clone(), clock, &[1; 32], std::path::Path::new("/nonexistent"));
-        Self { test, applier, services }
+        let folder = std::path::Path::new("/nonexistent");
+        let services = Services::new(test.db.clone(), clock.clone(), &[1; 32], folder);
+        Self { test, applier, services, clock }
     }
 
     async fn store(&self, bodies: &[String]) {

@@ -3,8 +3,9 @@
 use std::collections::{HashMap, HashSet};
 
 use domain::Timestamp;
-use domain::health::AddressHealth;
-use domain::status::RecipientStatus;
+use domain::health::BlockReason;
+use domain::standing::{Consent, Standing};
+use domain::status::{RecipientStatus, SkipReason};
 use sea_orm::{DatabaseTransaction, DbErr, QueryResult};
 
 use super::columns::Row;
@@ -18,8 +19,8 @@ use crate::error::{Result, ServiceError};
 pub struct Address {
     /// Its key in the database.
     pub id: i64,
-    /// It is not to be written to.
-    pub is_blocked: bool,
+    /// Why it is not to be written to, if it is not.
+    pub skip: Option<SkipReason>,
 }
 
 /// Finds things within a transaction.
@@ -110,13 +111,17 @@ impl Lookup<'_> {
         // What the foreign key would lock one by one.
         let lock = if self.postgres { "FOR KEY SHARE OF a" } else { "" };
         let select = format!(
-            "SELECT a.email_key, a.id, a.health FROM {{rows}} CROSS JOIN address AS a WHERE a.email_key = rows.email_key \
+            "SELECT a.email_key, a.id, a.block_reason, a.last_complained_at, a.consent_given_at FROM {{rows}} CROSS JOIN address AS a WHERE a.email_key = rows.email_key \
              ORDER BY a.email_key {lock}"
         );
         let found = batch.query(self.transaction, &select, []).await?;
         let read = |row: &QueryResult| -> Result<(String, Address), DbErr> {
-            let is_blocked = row.try_get_by_index::<i16>(2)? == AddressHealth::Blocked.code();
-            Ok((row.try_get_by_index(0)?, Address { id: row.try_get_by_index(1)?, is_blocked }))
+            let time = |index| Ok::<_, DbErr>(row.try_get_by_index::<Option<i64>>(index)?.map(Timestamp::from_micros));
+            let standing = Standing {
+                blocked: row.try_get_by_index::<Option<i16>>(2)?.and_then(BlockReason::from_code),
+                consent: Consent { complained_at: time(3)?, given_at: time(4)? },
+            };
+            Ok((row.try_get_by_index(0)?, Address { id: row.try_get_by_index(1)?, skip: standing.skip_reason() }))
         };
         Ok(found.iter().map(read).collect::<Result<_, _>>()?)
     }

@@ -171,15 +171,15 @@ impl Campaign {
 }
 
 impl Fresh<'_> {
-    /// What is known about the new recipient.
+    /// What is known about the new recipient, to whose address `of_address` applies.
     #[must_use]
-    pub fn facts(&self, is_blocked: bool, sent_at: Option<Timestamp>) -> Facts {
+    pub fn facts(&self, of_address: Option<SkipReason>, sent_at: Option<Timestamp>) -> Facts {
         let skip = if !self.row.is_valid {
             Some(SkipReason::InvalidAddress)
         } else if self.is_double {
             Some(SkipReason::Duplicate)
         } else {
-            is_blocked.then_some(SkipReason::BlockedAddress)
+            of_address
         };
         Facts { skip, sent_at: sent_at.filter(|_| skip.is_none()), ..Facts::default() }
     }

@@ -147,7 +147,7 @@ impl Writing<'_> {
             let row = new.row;
             let address = addresses.get(&row.email_key);
             let address = address.ok_or_else(|| ServiceError::Inconsistent("an address was not stored".to_owned()))?;
-            let facts = new.facts(address.is_blocked, self.sent_at);
+            let facts = new.facts(address.skip, self.sent_at);
             let (status, _) = status(&facts);
             match facts.skip {
                 Some(_) => self.counts.skipped += 1,

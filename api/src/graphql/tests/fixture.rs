@@ -28,6 +28,7 @@ pub const PERSONAL: &[&str] = &[
     "absender",
     "nachricht-77",
     "quellendatei",
+    "will-nicht",
 ];
 
 const SEED: &[&str] = &[
@@ -41,8 +42,11 @@ const SEED: &[&str] = &[
     "INSERT INTO bounce_statistics (campaign_id, bounce_class, smtp_code, enhanced_code, recipients) VALUES (1, 4, 552, '5.2.2', 1)",
     "INSERT INTO tracked_link (id, campaign_id, url, url_hash) VALUES (1, 1, 'https://haus.example/a?t=geheim', 'a')",
     "INSERT INTO link_statistics (link_id, campaign_id, clicks, clickers) VALUES (1, 1, 1, 1)",
-    "INSERT INTO address (id, email_key, health, last_reason, last_reason_at, blocked_at, block_reason, created_at) \
-        VALUES (1, 'erika.muster@kleinfirma.example', 3, '552 5.2.2 erika.muster: Postfach voll', 5, 5, 1, 1)",
+    "INSERT INTO address (id, email_key, health, last_reason, last_reason_at, blocked_at, block_reason, block_note, block_event, \
+        created_at) VALUES (1, 'erika.muster@kleinfirma.example', 3, '552 5.2.2 erika.muster: Postfach voll', 5, 5, 1, \
+        'frau-muster-will-nicht', 1048577, 1)",
+    "INSERT INTO complaint (id, campaign_id, recipient, address_id, complained_at) VALUES (1, 1, 1, 1, 5)",
+    "INSERT INTO audit_entry (id, at, subject, action, object, detail) VALUES (1, 5, 'system', 'address.blocked', 'address:1', '{}')",
     "INSERT INTO event (provider, event_id, occurred_at, id, kind, campaign_id, recipient, url, verdict) \
         VALUES (1, 'a', 1767225600000001, 1048576, 11, 1, 1, 'https://haus.example/a?t=geheim', NULL)",
     "INSERT INTO event (provider, event_id, occurred_at, id, kind, campaign_id, recipient, bounce_class, smtp_code, \

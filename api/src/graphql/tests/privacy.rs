@@ -57,6 +57,8 @@ fn documents(types: &[Value]) -> Vec<String> {
         ("campaigns", "CampaignConnection"),
         ("blockedAddresses", "AddressConnection"),
         ("jobs", "JobConnection"),
+        ("complaints", "ComplaintConnection"),
+        ("auditLog", "AuditConnection"),
         ("unmatchedEvents", "EventConnection"),
         ("deliveries", "DeliveryConnection"),
     ] {
@@ -76,6 +78,12 @@ fn documents(types: &[Value]) -> Vec<String> {
     }
     documents.push("{ blockedAddresses(filter: { domain: [\"kleinfirma.example\"] }) { nodes { id } } }".to_owned());
     documents.push("{ blockedAddresses(orderBy: { field: EMAIL }) { nodes { id } } }".to_owned());
+    documents.push("{ blockedAddresses(filter: { search: \"erika\" }) { nodes { id } } }".to_owned());
+    documents.push("{ complaints(filter: { domain: [\"kleinfirma.example\"] }) { nodes { id } } }".to_owned());
+    for key in ["DOMAIN", "REASON", "OWNER", "MONTH"] {
+        documents.push(format!("{{ blockedAddressGroups(by: {key}) {{ key count }} }}"));
+    }
+    documents.push(format!("{{ settings{} }}", select(types, "Settings", &mut Vec::new())));
     documents
 }
 
@@ -127,12 +135,23 @@ async fn what_a_viewer_may_not_ask_is_forbidden() {
         "query($campaign: ID!) { campaign(id: $campaign) { recipients(orderBy: { field: EMAIL }) { nodes { id } } } }",
         "query($campaign: ID!) { campaign(id: $campaign) { recipients(filter: { domain: [\"a.example\"] }) { nodes { id } } } }",
         "{ blockedAddresses(orderBy: { field: EMAIL }) { nodes { id } } }",
+        "{ blockedAddresses(filter: { search: \"erika\" }) { nodes { id } } }",
+        "{ blockedAddressGroups(by: DOMAIN) { key } }",
+        "{ blockedAddressGroups(by: OWNER) { key } }",
+        "{ complaints(filter: { domain: [\"a.example\"] }) { nodes { id } } }",
+        "{ auditLog { nodes { id } } }",
         "{ deliveries { nodes { id } } }",
         "{ apiTokens { id } }",
         "mutation { createCampaign(input: { key: \"x\", name: \"X\" }) { userErrors { code } } }",
         "mutation($campaign: ID!) { cancelCampaign(id: $campaign) { userErrors { code } } }",
         "mutation($campaign: ID!) { importRecipients(input: { campaignId: $campaign, uploadId: \"x\" }) { userErrors { code } } }",
+        "mutation { clearBounces(input: { where: {} }) { userErrors { code } } }",
+        "mutation { blockAddresses(input: { where: {} }) { userErrors { code } } }",
+        "mutation { deleteAddresses(input: { where: {} }) { userErrors { code } } }",
+        "mutation { markFormerEmployees(input: { where: {} }) { userErrors { code } } }",
+        "mutation { restoreConsent(input: { where: {} }) { userErrors { code } } }",
         "mutation { createApiToken(input: { name: \"x\", role: ADMIN }) { secret } }",
+        "mutation { updateSettings(input: { tracking: false }) { userErrors { code } } }",
     ] {
         assert_eq!(fixture.error(Role::Viewer, query).await, "FORBIDDEN", "{query}");
     }

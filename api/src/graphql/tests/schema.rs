@@ -68,6 +68,17 @@ fn the_schema_names_what_the_contract_names() {
         "scalar EmailAddress",
         "interface Node {",
         "input RecipientFilter {",
+        "input SettingsInput {",
+        "\tsettings: Settings!\n",
+        "\tupdateSettings(",
+        "\tblockedAddressGroups(",
+        "\tcomplaints(",
+        "\tauditLog(",
+        "\tclearBounces(",
+        "\tblockAddresses(",
+        "\tdeleteAddresses(",
+        "\tmarkFormerEmployees(",
+        "\tskippedByReason: [SkippedCount!]!\n",
     ] {
         assert!(sdl.contains(line), "{line:?} is not in\n{sdl}");
     }

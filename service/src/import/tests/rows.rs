@@ -150,8 +150,7 @@ async fn a_campaign_that_has_gone_out_has_sent_recipients() {
 #[tokio::test]
 async fn a_blocked_address_is_skipped() {
     for fixture in Fixture::each().await {
-        let sql =
-            "INSERT INTO address (email_key, health, blocked_at, created_at) VALUES ('erika@example.com', 3, 1, 1)";
+        let sql = "INSERT INTO address (email_key, health, blocked_at, block_reason, created_at) VALUES ('erika@example.com', 3, 1, 1, 1)";
         crate::db::execute(fixture.services.db.write(), sql, []).await.expect("an address");
         fixture.import("email\nErika@example.com\n").await;
         assert_eq!(fixture.recipients().await, ["Erika@example.com|||BLOCKED_ADDRESS"]);
