@@ -1,6 +1,8 @@
 //! The jobs, one file each. A job is registered by one line in [`work`].
 
+mod check_alerts;
 mod import;
+mod notify;
 pub mod rematch;
 
 use std::time::Duration;
@@ -24,6 +26,8 @@ async fn work(deps: &Deps, job: &ClaimedJob) -> Result<()> {
     match job.kind {
         JobKind::Import => import::run(deps, job).await,
         JobKind::Rematch => rematch::run(deps, job).await,
+        JobKind::CheckAlerts => check_alerts::run(deps, job).await,
+        JobKind::Notify => notify::run(deps, job).await,
         _ => Err(ServiceError::Inconsistent(format!("this version has no job {}", job.kind))),
     }
 }

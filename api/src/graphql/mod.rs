@@ -2,6 +2,7 @@
 #![expect(clippy::unused_async, reason = "the macros of async-graphql want every resolver to be async")]
 
 mod address;
+mod alert;
 mod campaign;
 mod connection;
 mod delivery;
