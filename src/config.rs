@@ -5,6 +5,7 @@
 //! shows a value that may be secret. The defaults are a commented file, compiled in, so that their description cannot
 //! go stale.
 
+mod alerts;
 mod check;
 mod error;
 mod layers;
@@ -18,6 +19,7 @@ use std::path::{Path, PathBuf};
 use connectors::sources::SourceSettings;
 use serde::{Deserialize, Serialize};
 
+pub use alerts::AlertsConfig;
 pub use check::{Finding, Severity};
 pub use error::ConfigError;
 pub use secret::{Secret, SecretKey, SecretKeyError};
@@ -52,6 +54,8 @@ pub struct Config {
     pub log_format: LogFormat,
     /// The part that runs jobs.
     pub worker: WorkerConfig,
+    /// Who is told about alerts.
+    pub alerts: AlertsConfig,
     /// Who may post events to `/ingest/{name}`.
     #[serde(default)]
     pub sources: Vec<SourceSettings>,

@@ -9,6 +9,7 @@ use std::sync::Arc;
 use anyhow::Context;
 use api::{ApiOptions, AppState};
 use connectors::http::HttpsFetch;
+use connectors::notify::Notifier;
 use connectors::sources::Sources;
 use service::accounts::Secret;
 use service::apply::Applier;
@@ -100,7 +101,8 @@ impl Serving {
                 concurrency: usize::from(config.worker.concurrency.get()),
                 appliers,
             };
-            let deps = Deps::new(services, applier);
+            let notifier = Notifier::new(config.notifier(), clock).context("while preparing to tell about alerts")?;
+            let deps = Deps::new(services, applier).with_notifier(Arc::new(notifier));
             let handler = worker::handler(deps.clone(), wake.clone(), self.shutdown.clone());
             relay = relay.with_worker(queues.clone(), handler);
             let (queues, wake, shutdown) = (self.queues.clone(), wake.clone(), self.shutdown.clone());

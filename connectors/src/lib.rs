@@ -1,8 +1,9 @@
 //! The outside world, each part behind a small trait.
 //!
 //! [`providers`] reads the webhooks of e-mail service providers; [`sources`] ties them to the configured sources and checks
-//! who is posting; [`http`] is the one way out to other machines.
+//! who is posting; [`http`] fetches what other machines publish; [`notify`] tells people about alerts.
 
 pub mod http;
+pub mod notify;
 pub mod providers;
 pub mod sources;

@@ -113,6 +113,12 @@ impl BounceClass {
     pub const fn is_recipients_own(self) -> bool {
         !matches!(self, Self::Block | Self::Content | Self::AutoReply)
     }
+
+    /// Whether the refusal is about the sender or the message. An automatic answer is neither this nor the recipient's own.
+    #[must_use]
+    pub const fn is_senders_own(self) -> bool {
+        matches!(self, Self::Block | Self::Content)
+    }
 }
 
 impl EventKind {

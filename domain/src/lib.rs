@@ -17,6 +17,7 @@ pub mod event;
 pub mod facts;
 pub mod health;
 pub mod machine;
+pub mod notify;
 pub mod provider;
 pub mod reading;
 pub mod reminder;

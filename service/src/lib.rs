@@ -5,6 +5,7 @@
 pub mod access;
 pub mod accounts;
 pub mod addresses;
+pub mod alerts;
 pub mod apply;
 pub mod audit;
 pub mod batch;

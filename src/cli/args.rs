@@ -295,6 +295,10 @@ pub enum JobsCommand {
     #[command(after_help = "Example:
   nachfass jobs list --kind import --state running --json")]
     List(JobsListOptions),
+    /// Have something done now that the schedule does otherwise, and print the number of its job
+    #[command(after_help = "Example:
+  nachfass jobs run check-alerts")]
+    Run(JobsRunOptions),
     /// Show jobs
     #[command(after_help = "Example:
   nachfass jobs show 17 --json")]
@@ -326,6 +330,17 @@ pub struct JobsListOptions {
     pub json: bool,
 }
 
+/// What to have done.
+#[derive(Args, Clone, Debug)]
+pub struct JobsRunOptions {
+    /// What: check-alerts, check-reminders, review-addresses, prune
+    #[arg(value_parser = job_kind)]
+    pub kind: JobKind,
+    /// Print JSON
+    #[arg(long)]
+    pub json: bool,
+}
+
 /// Which jobs.
 #[derive(Args, Clone, Debug)]
 pub struct JobsOptions {
@@ -338,7 +353,9 @@ pub struct JobsOptions {
 }
 
 fn job_kind(name: &str) -> Result<JobKind, String> {
-    let names = || JobKind::ALL.iter().map(|kind| kind.as_str().to_lowercase()).collect::<Vec<_>>().join(", ");
+    let names = || {
+        JobKind::ALL.iter().map(|kind| kind.as_str().to_lowercase().replace('_', "-")).collect::<Vec<_>>().join(", ")
+    };
     JobKind::from_name(name).ok_or_else(|| format!("there are {}", names()))
 }
 

@@ -5,7 +5,7 @@ use domain::Timestamp;
 use serde_json::json;
 use service::jobs::{Job, JobFilter};
 
-use super::args::{JobsCommand, JobsListOptions, JobsOptions};
+use super::args::{JobsCommand, JobsListOptions, JobsOptions, JobsRunOptions};
 use super::output;
 use crate::config::Config;
 use crate::installation::Installation;
@@ -20,6 +20,10 @@ pub async fn run(config: &Config, command: JobsCommand) -> anyhow::Result<()> {
                 output::note("there are no such jobs");
             }
             jobs.iter().try_for_each(|job| print(job, json))
+        }
+        JobsCommand::Run(JobsRunOptions { kind, json }) => {
+            let job = access.admin()?.run_job(kind).await?;
+            if json { print(&job, json) } else { Ok(output::line(job.id)?) }
         }
         JobsCommand::Show(options) => each(options, async |id| access.reader().require_job(id).await).await,
         JobsCommand::Retry(options) => each(options, async |id| access.marketer()?.retry_job(id).await).await,

@@ -1,5 +1,7 @@
 //! What will not work, though it could be read: everything at once, each with what to do about it.
 
+mod alerts;
+
 use std::collections::HashSet;
 use std::fmt;
 use std::net::{IpAddr, SocketAddr};
@@ -83,6 +85,7 @@ impl Config {
         check_stores(self, &mut findings);
         check_secret_key(self, &mut findings);
         check_log(self, &mut findings);
+        alerts::check(self, &mut findings);
         let mut names = HashSet::new();
         for (index, source) in self.sources.iter().enumerate() {
             let key = |field: &str| format!("sources[{index}].{field}");

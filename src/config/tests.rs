@@ -205,6 +205,45 @@ fn a_misspelt_level_is_found() {
 }
 
 #[test]
+fn channels_for_alerts_are_whole_or_off() {
+    let alerts = |lines: &str| findings(&format!("[alerts]\n{lines}"));
+    let webhook = "webhook_url = \"https://hooks.example.com/x\"\n";
+    assert_eq!(alerts(&format!("{webhook}webhook_secret = \"s\"")), []);
+    assert_eq!(alerts(webhook), error("alerts.webhook_secret"));
+    assert_eq!(alerts("webhook_secret = \"s\""), warning("alerts.webhook_secret"));
+    for url in ["http://hooks.example.com", "ftp://hooks.example.com", "hooks"] {
+        let lines = format!("webhook_url = {url:?}\nwebhook_secret = \"s\"");
+        assert_eq!(alerts(&lines), error("alerts.webhook_url"), "{url}");
+    }
+    assert_eq!(alerts("webhook_url = \"http://127.0.0.1:9\"\nwebhook_secret = \"s\""), []);
+
+    let mail =
+        |to: &str, from: &str, url: &str| alerts(&format!("mail_to = {to}\nmail_from = {from:?}\nsmtp_url = {url:?}"));
+    let (to, from, url) = ("[\"a@example.com\"]", "nachfass <n@example.com>", "smtps://u:p@mail.example.com");
+    assert_eq!(mail(to, from, url), []);
+    assert_eq!(mail("[]", from, url), error("alerts.mail_to"));
+    assert_eq!(mail(to, "", url), error("alerts.mail_from"));
+    assert_eq!(mail(to, from, ""), error("alerts.smtp_url"));
+    assert_eq!(mail(to, "nobody", url), error("alerts.mail_from"));
+    assert_eq!(mail("[\"a@example.com\", \"b\"]", from, url), error("alerts.mail_to[1]"));
+    assert_eq!(mail(to, from, "https://mail.example.com"), error("alerts.smtp_url"));
+    assert_eq!(mail(to, from, "mail.example.com"), error("alerts.smtp_url"));
+}
+
+#[test]
+fn secrets_of_alerts_do_not_show() {
+    let file = "[alerts]\nwebhook_url = \"https://hooks.example.com/hush\"\nwebhook_secret = \"hush\"\n\
+        mail_to = [\"a@example.com\"]\nmail_from = \"n@example.com\"\nsmtp_url = \"smtps://u:hush@mail.example.com\"";
+    let config = load(file, &[("NACHFASS_ALERTS__WEBHOOK_SECRET", "hush hush")]).expect("ok");
+    assert!(!format!("{config:?}").contains("hush"));
+    let channels = config.notifier();
+    assert_eq!(channels.webhook.map(|webhook| webhook.secret).as_deref(), Some("hush hush"));
+    assert_eq!(channels.mail.map(|mail| mail.to.len()), Some(1));
+    let off = load("", &[]).expect("ok").notifier();
+    assert!(off.webhook.is_none() && off.mail.is_none());
+}
+
+#[test]
 fn a_source_must_be_able_to_tell_its_provider_from_others() {
     assert_eq!(findings(&source("mailgun", "")), error("sources[0].secrets"));
     assert_eq!(findings(&source("mailgun", "secrets = [\"s\"]")), []);

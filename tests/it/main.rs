@@ -10,6 +10,8 @@
 mod harness;
 
 #[cfg(test)]
+mod alerts;
+#[cfg(test)]
 mod auth;
 #[cfg(test)]
 mod chain;

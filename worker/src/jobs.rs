@@ -1,7 +1,9 @@
 //! The jobs, one file each. A job is registered by one line in [`work`].
 
 mod act_on_addresses;
+mod check_alerts;
 mod import;
+mod notify;
 pub mod rematch;
 mod review_addresses;
 mod settle_recipients;
@@ -34,6 +36,8 @@ async fn work(deps: &Deps, job: &ClaimedJob) -> Result<()> {
         | JobKind::DeleteAddresses
         | JobKind::MarkFormerEmployees
         | JobKind::RestoreConsent => act_on_addresses::run(deps, job).await,
+        JobKind::CheckAlerts => check_alerts::run(deps, job).await,
+        JobKind::Notify => notify::run(deps, job).await,
         _ => Err(ServiceError::Inconsistent(format!("this version has no job {}", job.kind))),
     }
 }

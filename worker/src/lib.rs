@@ -12,6 +12,7 @@ mod relay;
 
 use std::sync::Arc;
 
+use domain::notify::{AlertNotifier, NoChannels};
 use service::Services;
 use service::apply::Applier;
 
@@ -26,6 +27,8 @@ pub struct Deps {
     pub services: Services,
     /// Applies deliveries.
     pub applier: Applier,
+    /// Tells about alerts.
+    pub notifier: Arc<dyn AlertNotifier>,
     /// What this process is called where it has a job: never used before.
     pub name: Arc<str>,
 }
@@ -34,6 +37,13 @@ impl Deps {
     /// For a process that begins now.
     #[must_use]
     pub fn new(services: Services, applier: Applier) -> Self {
-        Self { services, applier, name: format!("{}-{}", std::process::id(), ulid::Ulid::generate()).into() }
+        let notifier = Arc::new(NoChannels);
+        Self { services, applier, notifier, name: format!("{}-{}", std::process::id(), ulid::Ulid::generate()).into() }
+    }
+
+    /// The same, which tells about alerts.
+    #[must_use]
+    pub fn with_notifier(self, notifier: Arc<dyn AlertNotifier>) -> Self {
+        Self { notifier, ..self }
     }
 }

@@ -10,11 +10,12 @@ use service::recipients::paging::Count;
 use service::statistics::{Campaign as Row, CampaignQuery};
 use tokio::sync::OnceCell;
 
+use super::alert::Alert;
 use super::connection::{Connection, List, page_args, page_cost};
 use super::errors::{Failure, Result};
 use super::event::{Click, Clicks};
 use super::filter::{RecipientFilterInput, RecipientOrder};
-use super::loaders::{CampaignId, RemindersOf, loaders};
+use super::loaders::{AlertsOf, CampaignId, RemindersOf, loaders};
 use super::node::{self, Key};
 use super::recipient::{Recipient, Recipients, wants_details};
 use super::scalars::{DateTime, at};
@@ -182,6 +183,19 @@ impl Campaign {
         Ok(reasons.into_iter().map(BounceReasonCount::from).collect())
     }
 
+    /// What is wrong with it, the latest first: rates over a limit, refusals because of the sender, silence. The limits are settings.
+    #[graphql(complexity = "4 * child_complexity + 1")]
+    async fn alerts(
+        &self,
+        ctx: &Context<'_>,
+        #[graphql(default = false, desc = "Also what was wrong and is so no longer; 100 alerts at most.")]
+        include_resolved: bool,
+    ) -> Result<Vec<Alert>> {
+        let key = AlertsOf { campaign: self.id, resolved: include_resolved };
+        let alerts = loaders(ctx)?.load_one(key).await?;
+        Ok(alerts.unwrap_or_default().into_iter().map(Alert).collect())
+    }
+
     /// Its recipients.
     #[graphql(complexity = "page_cost(first, last, child_complexity)")]
     #[expect(clippy::too_many_arguments, reason = "they are the arguments of a GraphQL field")]
@@ -237,8 +251,18 @@ impl Default for KnownCampaigns {
 }
 
 /// What of a campaign can be resolved without reading it.
-const WITHOUT_ROW: &[&str] =
-    &["__typename", "id", "recipients", "clicks", "domains", "links", "timeline", "bounceReasons", "reminders"];
+const WITHOUT_ROW: &[&str] = &[
+    "__typename",
+    "id",
+    "recipients",
+    "clicks",
+    "domains",
+    "links",
+    "timeline",
+    "bounceReasons",
+    "reminders",
+    "alerts",
+];
 
 /// The campaign with this id, which is asked for by the field that is being resolved.
 pub(super) async fn one(ctx: &Context<'_>, id: i64) -> Result<Option<Campaign>> {

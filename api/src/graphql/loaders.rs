@@ -7,6 +7,7 @@ use async_graphql::Context;
 use async_graphql::dataloader::{DataLoader, HashMapCache, Loader};
 use service::Reader;
 use service::addresses::Address;
+use service::alerts::Alert;
 use service::recipients::{Recipient, RecipientKey};
 use service::statistics::{Campaign, TrackedLink};
 
@@ -20,6 +21,15 @@ pub struct CampaignId(pub i64);
 /// The campaigns that remind of one.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub struct RemindersOf(pub i64);
+
+/// The alerts of a campaign, without or with those that are over.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub struct AlertsOf {
+    /// The campaign.
+    pub campaign: i64,
+    /// With those that are over.
+    pub resolved: bool,
+}
 
 /// An address by its id.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
@@ -60,6 +70,22 @@ impl Loader<RemindersOf> for Batches {
     async fn load(&self, keys: &[RemindersOf]) -> Result<HashMap<RemindersOf, Vec<Campaign>>> {
         let ids: Vec<i64> = keys.iter().map(|key| key.0).collect();
         Ok(self.0.reminders(&ids).await?.into_iter().map(|(id, campaigns)| (RemindersOf(id), campaigns)).collect())
+    }
+}
+
+impl Loader<AlertsOf> for Batches {
+    type Value = Vec<Alert>;
+    type Error = Failure;
+
+    async fn load(&self, keys: &[AlertsOf]) -> Result<HashMap<AlertsOf, Vec<Alert>>> {
+        let mut all = HashMap::new();
+        for resolved in [false, true] {
+            let wanted = keys.iter().filter(|key| key.resolved == resolved);
+            let campaigns: Vec<i64> = wanted.map(|key| key.campaign).collect();
+            let alerts = self.0.alerts(&campaigns, resolved).await?;
+            all.extend(alerts.into_iter().map(|(campaign, alerts)| (AlertsOf { campaign, resolved }, alerts)));
+        }
+        Ok(all)
     }
 }
 

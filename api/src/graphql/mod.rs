@@ -3,6 +3,7 @@
 
 mod address;
 mod address_set;
+mod alert;
 mod audit;
 mod campaign;
 mod complaint;

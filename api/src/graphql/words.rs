@@ -180,6 +180,20 @@ pub enum AddressGroupKey {
     Month,
 }
 
+/// What is wrong with a campaign.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Enum)]
+#[graphql(remote = "domain::alerts::AlertKind")]
+pub enum AlertKind {
+    /// Too many bounces.
+    BounceRate,
+    /// Too many complaints.
+    ComplaintRate,
+    /// Too many refusals for the sender's reputation, policy or content. They harm no address.
+    SenderRefusals,
+    /// It was sent, and no provider reports anything.
+    NoEvents,
+}
+
 /// A sender of webhooks whose format nachfass reads.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Enum)]
 #[graphql(remote = "domain::Provider")]

@@ -67,6 +67,7 @@ CREATE TABLE alert (
 CREATE UNIQUE INDEX alert_open ON alert (campaign_id, kind) WHERE resolved_at IS NULL;
 CREATE INDEX alert_campaign ON alert (campaign_id, id);
 CREATE INDEX campaign_statistics_updated ON campaign_statistics (updated_at);
+CREATE INDEX campaign_sent ON campaign (sent_at) WHERE state = 3;
 
 -- A file that a job made, to be downloaded.
 CREATE TABLE export_file (

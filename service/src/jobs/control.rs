@@ -2,8 +2,8 @@
 
 use sea_orm::Value;
 
-use super::{Job, JobKind, JobState};
-use crate::access::{Marketer, Reader};
+use super::{Job, JobKind, JobState, NewJob};
+use crate::access::{Admin, Marketer, Reader};
 use crate::audit;
 use crate::changes::Change;
 use crate::db::execute;
@@ -49,6 +49,30 @@ impl Marketer {
     }
 }
 
+impl Admin {
+    /// Adds a job that is otherwise done by the schedule, to be done now.
+    ///
+    /// # Errors
+    /// A refusal where the schedule knows no such job; those of the database.
+    pub async fn run_job(&self, kind: JobKind) -> Result<Job> {
+        if !JobKind::SCHEDULED.contains(&kind) {
+            let names = JobKind::SCHEDULED.iter().map(|kind| kind.as_str()).collect::<Vec<_>>().join(", ");
+            let message = format!("{kind} needs to be told more than its name; there are {names}");
+            return Err(Refusal::field(RefusalCode::Invalid, &["kind"], message).into());
+        }
+        let now = self.services.now();
+        let transaction = self.services.db.begin().await?;
+        let job = NewJob::new(kind, serde_json::json!({}), &self.subject.id, now);
+        let id = super::enqueue(&transaction, job, now).await?;
+        let detail = Some(serde_json::json!({ "kind": kind }));
+        audit::record(&transaction, now, &self.subject, "job.added", format!("job:{id}"), detail).await?;
+        let job = super::get(&transaction, id).await?;
+        transaction.commit().await?;
+        self.services.jobs_were_added();
+        Ok(job)
+    }
+}
+
 impl Reader {
     /// A job that must be there.
     ///
@@ -62,10 +86,15 @@ impl Reader {
 
 /// The names of kinds that stand in answers, for the command line.
 impl JobKind {
-    /// The kind with this name, whatever its case.
+    /// The kinds that the schedule brings about, and that need to know nothing else.
+    pub const SCHEDULED: &'static [Self] =
+        &[Self::CheckAlerts, Self::CheckReminders, Self::ReviewAddresses, Self::Prune];
+
+    /// The kind with this name, whatever its case; `check-alerts` is as good as `CHECK_ALERTS`.
     #[must_use]
     pub fn from_name(name: &str) -> Option<Self> {
-        Self::ALL.iter().copied().find(|kind| kind.as_str().eq_ignore_ascii_case(name))
+        let name = name.replace('-', "_");
+        Self::ALL.iter().copied().find(|kind| kind.as_str().eq_ignore_ascii_case(&name))
     }
 }
 

@@ -230,3 +230,22 @@ async fn users_try_again_and_call_off() {
         fixture.close().await;
     }
 }
+
+#[tokio::test]
+async fn what_the_schedule_does_can_be_done_now() {
+    for fixture in Fixture::each().await {
+        let admin = fixture.services.access(Subject::command_line()).admin().expect("an admin");
+        let job = admin.run_job(JobKind::CheckAlerts).await.expect("added");
+        assert_eq!((job.kind, job.state, job.created_by.as_str()), (JobKind::CheckAlerts, JobState::Queued, "cli"));
+        let audited =
+            format!("SELECT count(*) FROM audit_entry WHERE action = 'job.added' AND object = 'job:{}'", job.id);
+        assert_eq!(fixture.count(&audited).await, 1);
+        match admin.run_job(JobKind::Export).await {
+            Err(ServiceError::Refused(refusal)) => assert_eq!(refusal.code, RefusalCode::Invalid),
+            other => panic!("{other:?}"),
+        }
+        fixture.close().await;
+    }
+    assert_eq!(JobKind::from_name("check-alerts"), Some(JobKind::CheckAlerts));
+    assert_eq!(JobKind::from_name("CHECK_ALERTS"), Some(JobKind::CheckAlerts));
+}

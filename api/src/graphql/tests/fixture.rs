@@ -54,6 +54,8 @@ const SEED: &[&str] = &[
         'erika.muster: Postfach voll')",
     "INSERT INTO event (provider, event_id, occurred_at, id, kind, message_id, email, recipient_ref, campaign_keys, source) \
         VALUES (2, 'c', 1767225600000003, 1048578, 3, 'nachricht-77', 'erika.muster@kleinfirma.example', 'empf-0815', 'x', 'news')",
+    "INSERT INTO alert (campaign_id, kind, value, limit_value, raised_at, resolved_at) VALUES (1, 1, 333333, 50000, 5, 6)",
+    "INSERT INTO alert (campaign_id, kind, value, limit_value, raised_at) VALUES (1, 4, 7, 6, 7)",
     "INSERT INTO job (id, kind, queue, payload, state, run_at, error, result, created_by, created_at) VALUES (1, 1, 3, '{}', 4, 1, \
         'quellendatei-erika.csv cannot be read', \
         '{\"campaignId\":1,\"importId\":1,\"read\":1,\"imported\":1,\"updated\":0,\"unchanged\":0,\"skipped\":0,\"rejected\":0}', \
