@@ -9,6 +9,7 @@ mod check;
 mod error;
 mod layers;
 mod secret;
+mod storage;
 
 use std::collections::BTreeMap;
 use std::ffi::OsString;
@@ -21,6 +22,7 @@ use serde::{Deserialize, Serialize};
 pub use check::{Finding, Severity};
 pub use error::ConfigError;
 pub use secret::{Secret, SecretKey, SecretKeyError};
+pub use storage::{ExportsConfig, StorageConfig};
 
 /// The defaults with their description, as `nachfass config default` prints them.
 pub const DEFAULT: &str = include_str!("config.default.toml");
@@ -52,6 +54,10 @@ pub struct Config {
     pub log_format: LogFormat,
     /// The part that runs jobs.
     pub worker: WorkerConfig,
+    /// Where exported files are kept.
+    pub storage: StorageConfig,
+    /// How exported files are given out.
+    pub exports: ExportsConfig,
     /// Who may post events to `/ingest/{name}`.
     #[serde(default)]
     pub sources: Vec<SourceSettings>,

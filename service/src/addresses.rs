@@ -9,7 +9,7 @@ use domain::Timestamp;
 use domain::email::{domain_of_key, key_of};
 use domain::health::{AddressHealth, BlockReason};
 use sea_orm::DbErr;
-use serde::Serialize;
+use serde::{Deserialize, Serialize};
 
 use crate::access::Reader;
 use crate::db::query_one;
@@ -46,7 +46,7 @@ pub struct Address {
 }
 
 /// Which addresses.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct AddressFilter {
     /// In one of these conditions; empty: in any.
     pub health: Vec<AddressHealth>,

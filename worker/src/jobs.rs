@@ -1,5 +1,6 @@
 //! The jobs, one file each. A job is registered by one line in [`work`].
 
+mod export;
 mod import;
 pub mod rematch;
 
@@ -24,6 +25,7 @@ async fn work(deps: &Deps, job: &ClaimedJob) -> Result<()> {
     match job.kind {
         JobKind::Import => import::run(deps, job).await,
         JobKind::Rematch => rematch::run(deps, job).await,
+        JobKind::Export => export::run(deps, job).await,
         _ => Err(ServiceError::Inconsistent(format!("this version has no job {}", job.kind))),
     }
 }

@@ -1,6 +1,7 @@
 //! Jobs: work that is done behind the request.
 
 use async_graphql::{Context, ID, InputObject, Object, SimpleObject};
+use serde_json::Value;
 use service::Access;
 use service::import::ImportResult;
 use service::jobs;
@@ -9,6 +10,7 @@ use service::recipients::paging::{Count, PageArgs};
 use super::campaign::Campaign;
 use super::connection::{Connection, List};
 use super::errors::{Result, UserError, outcome};
+use super::export::ExportFile;
 use super::node::Key;
 use super::scalars::{DateTime, at, int};
 use super::schema::{access, reader};
@@ -17,16 +19,16 @@ use super::words::{JobKind, JobState};
 /// Work that is done behind the request.
 pub struct Job {
     row: jobs::Job,
-    result: Option<ImportResult>,
+    result: Option<JobResult>,
     sees_personal_data: bool,
 }
 
 impl Job {
     /// A job as `access` may see it.
     pub(super) fn new(row: jobs::Job, access: Result<&Access>) -> Result<Self> {
-        let result = row.result.clone().filter(|_| row.kind == jobs::JobKind::Import);
-        let result = result.and_then(|result| serde_json::from_value(result).ok());
-        Ok(Self { row, result, sees_personal_data: access?.subject().sees_personal_data() })
+        let access = access?;
+        let result = row.result.clone().and_then(|result| JobResult::read(row.kind, result, access));
+        Ok(Self { row, result, sees_personal_data: access.subject().sees_personal_data() })
     }
 }
 
@@ -89,8 +91,8 @@ impl Job {
     }
 
     /// What came of it; null until it has succeeded.
-    async fn result(&self) -> Option<JobResult> {
-        self.result.as_ref().map(JobResult::from)
+    async fn result(&self) -> Option<&JobResult> {
+        self.result.as_ref()
     }
 
     /// Who wanted it, as in the audit log: `user:1`, `token:2`.
@@ -100,8 +102,10 @@ impl Job {
 }
 
 /// What came of a job.
-#[derive(SimpleObject)]
+#[derive(Default, SimpleObject)]
 pub struct JobResult {
+    /// The file that an export made. Null for those who may not see personal data.
+    file: Option<ExportFile>,
     /// The campaign that was worked on.
     campaign: Option<Campaign>,
     /// Recipients that are new.
@@ -116,8 +120,22 @@ pub struct JobResult {
     rejected: Option<i32>,
 }
 
-impl From<&ImportResult> for JobResult {
-    fn from(result: &ImportResult) -> Self {
+impl JobResult {
+    /// What a job of this kind has left, as `access` may see it. A kind that leaves something has a line here.
+    fn read(kind: jobs::JobKind, result: Value, access: &Access) -> Option<Self> {
+        match kind {
+            jobs::JobKind::Import => serde_json::from_value::<ImportResult>(result).ok().map(Self::from),
+            jobs::JobKind::Export => {
+                let file = serde_json::from_value(result).ok();
+                Some(Self { file: file.and_then(|file| ExportFile::new(file, access)), ..Self::default() })
+            }
+            _ => None,
+        }
+    }
+}
+
+impl From<ImportResult> for JobResult {
+    fn from(result: ImportResult) -> Self {
         Self {
             campaign: Some(Campaign::unread(result.campaign_id)),
             added: Some(int(result.counts.imported)),
@@ -125,6 +143,7 @@ impl From<&ImportResult> for JobResult {
             unchanged: Some(int(result.counts.unchanged)),
             skipped: Some(int(result.counts.skipped)),
             rejected: Some(int(result.counts.rejected)),
+            ..Self::default()
         }
     }
 }

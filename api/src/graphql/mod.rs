@@ -7,6 +7,7 @@ mod connection;
 mod delivery;
 mod errors;
 mod event;
+mod export;
 mod filter;
 mod import;
 mod job;
@@ -18,6 +19,7 @@ mod query;
 mod recipient;
 mod scalars;
 mod schema;
+mod set;
 mod statistics;
 mod subscription;
 #[cfg(test)]

@@ -6,6 +6,7 @@ use service::{Access, ServiceError};
 
 use super::campaign::Campaign;
 use super::errors::{Result, UserError, outcome};
+use super::export::{self, ExportAddressesInput, ExportClicksInput, ExportComplaintsInput, ExportRecipientsInput};
 use super::import::{self, ImportRecipientsInput};
 use super::job::JobPayload;
 use super::node::{self, Key};
@@ -74,6 +75,46 @@ impl Mutation {
     ) -> Result<JobPayload> {
         let access = access(ctx)?;
         JobPayload::of(import::begin(access, input).await, access)
+    }
+
+    /// Has recipients written into a file, by a job: its result has a link to it.
+    async fn export_recipients(
+        &self,
+        ctx: &Context<'_>,
+        #[graphql(desc = "Which recipients, and how.")] input: ExportRecipientsInput,
+    ) -> Result<JobPayload> {
+        let access = access(ctx)?;
+        JobPayload::of(export::recipients(access, input).await, access)
+    }
+
+    /// Has a list of who clicked which link when written into a file, by a job. Clicks by machines are not in it.
+    async fn export_clicks(
+        &self,
+        ctx: &Context<'_>,
+        #[graphql(desc = "Which clicks, and how.")] input: ExportClicksInput,
+    ) -> Result<JobPayload> {
+        let access = access(ctx)?;
+        JobPayload::of(export::clicks(access, input).await, access)
+    }
+
+    /// Has addresses written into a file, by a job: those that are blocked, where nothing else is said.
+    async fn export_addresses(
+        &self,
+        ctx: &Context<'_>,
+        #[graphql(desc = "Which addresses, and how.")] input: ExportAddressesInput,
+    ) -> Result<JobPayload> {
+        let access = access(ctx)?;
+        JobPayload::of(export::addresses(access, input).await, access)
+    }
+
+    /// Has complaints written into a file, by a job.
+    async fn export_complaints(
+        &self,
+        ctx: &Context<'_>,
+        #[graphql(desc = "Which complaints, and how.")] input: ExportComplaintsInput,
+    ) -> Result<JobPayload> {
+        let access = access(ctx)?;
+        JobPayload::of(export::complaints(access, input).await, access)
     }
 
     /// Has a job tried again that failed or was canceled; it goes on where it was left.

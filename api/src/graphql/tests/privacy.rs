@@ -132,6 +132,10 @@ async fn what_a_viewer_may_not_ask_is_forbidden() {
         "mutation { createCampaign(input: { key: \"x\", name: \"X\" }) { userErrors { code } } }",
         "mutation($campaign: ID!) { cancelCampaign(id: $campaign) { userErrors { code } } }",
         "mutation($campaign: ID!) { importRecipients(input: { campaignId: $campaign, uploadId: \"x\" }) { userErrors { code } } }",
+        "mutation($campaign: ID!) { exportRecipients(input: { recipients: { where: { campaignId: $campaign } }, format: CSV }) { userErrors { code } } }",
+        "mutation($campaign: ID!) { exportClicks(input: { campaignId: $campaign, format: CSV }) { userErrors { code } } }",
+        "mutation { exportAddresses(input: { format: CSV }) { userErrors { code } } }",
+        "mutation { exportComplaints(input: { format: CSV }) { userErrors { code } } }",
         "mutation { createApiToken(input: { name: \"x\", role: ADMIN }) { secret } }",
     ] {
         assert_eq!(fixture.error(Role::Viewer, query).await, "FORBIDDEN", "{query}");
