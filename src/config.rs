@@ -10,6 +10,7 @@ mod check;
 mod error;
 mod layers;
 mod secret;
+mod storage;
 
 use std::collections::BTreeMap;
 use std::ffi::OsString;
@@ -23,6 +24,7 @@ pub use alerts::AlertsConfig;
 pub use check::{Finding, Severity};
 pub use error::ConfigError;
 pub use secret::{Secret, SecretKey, SecretKeyError};
+pub use storage::{ExportsConfig, StorageConfig};
 
 /// The defaults with their description, as `nachfass config default` prints them.
 pub const DEFAULT: &str = include_str!("config.default.toml");
@@ -56,6 +58,10 @@ pub struct Config {
     pub worker: WorkerConfig,
     /// Who is told about alerts.
     pub alerts: AlertsConfig,
+    /// Where exported files are kept.
+    pub storage: StorageConfig,
+    /// How exported files are given out.
+    pub exports: ExportsConfig,
     /// Who may post events to `/ingest/{name}`.
     #[serde(default)]
     pub sources: Vec<SourceSettings>,

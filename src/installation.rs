@@ -4,7 +4,9 @@ use std::os::unix::fs::DirBuilderExt;
 use std::sync::Arc;
 
 use anyhow::Context;
+use connectors::tables::Formats;
 use domain::{Clock, SystemClock};
+use service::exports::ExportOptions;
 use service::{Access, Db, DbOptions, Services, Subject};
 
 use crate::config::Config;
@@ -53,6 +55,15 @@ impl Installation {
         let clock: Arc<dyn Clock> = Arc::new(SystemClock);
         let services = Services::new(db.clone(), clock.clone(), secret.expose(), &config.data_dir)
             .with_lease(config.worker.lease_seconds.get().into());
+        // TLS for what goes out: one implementation of cryptography for the whole process.
+        rustls::crypto::ring::default_provider().install_default().ok();
+        let files = config.storage.open(&config.data_dir).context("while opening the storage for exports")?;
+        let options = ExportOptions {
+            public_url: config.public_url.clone(),
+            url_hours: config.exports.url_hours.get().into(),
+            keep_days: config.exports.keep_days.get().into(),
+        };
+        let services = services.with_exports(Arc::new(files), Arc::new(Formats), options);
         Ok(Self { config, db, services, clock })
     }
 

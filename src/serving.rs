@@ -67,8 +67,6 @@ impl Serving {
     /// # Errors
     /// Where the installation cannot be opened or the address cannot be listened on.
     pub async fn start(config: Config, parts: Parts) -> anyhow::Result<Self> {
-        // TLS for what goes out: one implementation of cryptography for the whole process.
-        rustls::crypto::ring::default_provider().install_default().ok();
         let installation = Installation::open(config).await?;
         let queues = if installation.config.redis_url.is_empty() {
             Queues::memory()

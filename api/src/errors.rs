@@ -39,6 +39,12 @@ pub enum ApiError {
     /// There is nothing at this address.
     #[error("there is nothing here")]
     NotFound,
+    /// A link that was not made here, or was changed.
+    #[error("this link is not one of ours, or was changed: ask for a new one")]
+    Forged,
+    /// What was here is gone.
+    #[error("this link has ended, or the file was removed: ask for a new link, or export again")]
+    Gone,
     /// The address does not know this method.
     #[error("this address does not know this method")]
     MethodNotAllowed,
@@ -97,7 +103,9 @@ impl ApiError {
             Self::NotAuthentic { .. } => "NOT_AUTHENTIC",
             Self::MissingHeader => "MISSING_HEADER",
             Self::ForeignOrigin => "FOREIGN_ORIGIN",
+            Self::Forged => "FORBIDDEN",
             Self::NotFound => "NOT_FOUND",
+            Self::Gone => "GONE",
             Self::MethodNotAllowed => "METHOD_NOT_ALLOWED",
             Self::TooLarge { .. } => "TOO_LARGE",
             Self::UnsupportedMediaType(_) => "UNSUPPORTED_MEDIA_TYPE",
@@ -139,8 +147,9 @@ impl ResponseError for ApiError {
         match self {
             Self::BadRequest(_) => StatusCode::BAD_REQUEST,
             Self::Unauthenticated | Self::NotAuthentic { .. } => StatusCode::UNAUTHORIZED,
-            Self::MissingHeader | Self::ForeignOrigin => StatusCode::FORBIDDEN,
+            Self::MissingHeader | Self::ForeignOrigin | Self::Forged => StatusCode::FORBIDDEN,
             Self::NotFound => StatusCode::NOT_FOUND,
+            Self::Gone => StatusCode::GONE,
             Self::MethodNotAllowed => StatusCode::METHOD_NOT_ALLOWED,
             Self::TooLarge { .. } => StatusCode::PAYLOAD_TOO_LARGE,
             Self::UnsupportedMediaType(_) => StatusCode::UNSUPPORTED_MEDIA_TYPE,

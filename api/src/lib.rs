@@ -6,6 +6,7 @@ mod assets;
 pub mod auth;
 mod body;
 pub mod errors;
+mod exports;
 mod graphiql;
 pub mod graphql;
 mod graphql_http;
@@ -101,6 +102,14 @@ pub async fn serve(listener: TcpListener, mut state: AppState, shutdown: Cancell
 /// All addresses, with what every answer goes through. The application's data must hold `Data<AppState>`.
 pub fn routes(config: &mut ServiceConfig) {
     // The last one wrapped sees the request first (it gets its id before anything can fail) and the answer last.
+    // Files go out as they are: their length is said, and parts of them are asked for.
+    let files = web::scope("/exports")
+        .wrap(from_fn(errors::render))
+        .wrap(from_fn(security::headers))
+        .wrap(from_fn(request_id::track))
+        .service(web::resource("/{id}").get(exports::download).head(exports::download))
+        .default_service(web::to(|| async { Err::<&str, _>(ApiError::NotFound) }));
+    config.service(files);
     let scope = web::scope("")
         .wrap(from_fn(errors::render))
         .wrap(Compress::default())

@@ -8,12 +8,15 @@ use actix_web::http::header::HeaderMap;
 use actix_web::test::{self, TestRequest};
 use actix_web::web::{Bytes, Data};
 use actix_web::{App, cookie::Cookie};
+use connectors::storage::ObjectFiles;
+use connectors::tables::Formats;
 use domain::{Clock, Provider, Timestamp};
 use futures::FutureExt;
 use futures::future::{BoxFuture, ready};
 use migration::MigratorTrait;
 use serde_json::Value;
 use service::changes::Changes;
+use service::exports::ExportOptions;
 use service::{Db, DbOptions, Role, Services, Subject};
 
 use crate::graphql::{self, Schema};
@@ -145,6 +148,9 @@ impl Installation {
         let test = TestDb::new().await;
         let clock = Arc::new(TestClock(AtomicI64::new(1_767_225_600_000_000)));
         let services = Services::new(test.db.clone(), clock.clone(), &[1; 32], test.folder.path());
+        let files = ObjectFiles::in_folder(&test.folder.path().join("exports")).expect("a store");
+        let exports = ExportOptions { public_url: options.public_url.clone(), url_hours: 24, keep_days: 7 };
+        let services = services.with_exports(Arc::new(files), Arc::new(Formats), exports);
         let state = Data::new(state(&services, options, health));
         Self { services, clock, test, state }
     }
@@ -153,6 +159,10 @@ impl Installation {
     pub fn another_state(&self) -> AppState {
         let health = Health { database: DatabaseHealth::Ready, queue: QueueHealth::Memory };
         state(&self.services, self.state.options.clone(), health)
+    }
+
+    pub fn folder(&self) -> &std::path::Path {
+        self.test.folder.path()
     }
 
     pub fn files(&self) -> usize {

@@ -1,5 +1,6 @@
 //! The API from outside, through its real routes.
 
+mod exports;
 mod graphiql;
 mod graphql;
 mod ingest;

@@ -1,6 +1,7 @@
 //! `nachfass-bench` measures nachfass and, in the same run, what the database alone can do. `bench/run` starts it, with
 //! a PostgreSQL and a Redis of its own; docs/BENCHMARKS.md says what each figure means.
 
+mod export;
 mod http;
 mod ingest;
 mod load;
@@ -33,8 +34,8 @@ pub struct Options {
     /// How often everything is measured; the medians are shown
     #[arg(long)]
     runs: Option<u32>,
-    /// Only these: ingest, single, reading
-    #[arg(long, value_delimiter = ',', default_value = "ingest,single,reading")]
+    /// Only these: ingest, single, reading, export
+    #[arg(long, value_delimiter = ',', default_value = "ingest,single,reading,export")]
     only: Vec<String>,
     /// Only these databases: postgres, sqlite
     #[arg(long, value_delimiter = ',', default_value = "postgres,sqlite")]
@@ -60,6 +61,11 @@ impl Options {
     /// Recipients of the large campaign.
     pub fn large(&self) -> u32 {
         if self.quick { 100_000 } else { 1_000_000 }
+    }
+
+    /// Recipients that are exported.
+    pub fn exported(&self) -> u32 {
+        if self.quick { 50_000 } else { 500_000 }
     }
 
     /// Requests with one event.
@@ -120,6 +126,14 @@ impl Database {
         }
     }
 
+    /// Runs statements.
+    pub fn run(&self, sql: &str) -> anyhow::Result<()> {
+        match self {
+            Self::Postgres(postgres) => postgres.sql(sql).map(drop),
+            Self::Sqlite(sqlite) => sqlite.sql(sql).map(drop),
+        }
+    }
+
     /// What the database does by itself sooner or later, done now: not during one of two measurements.
     pub fn settle(&self) -> anyhow::Result<()> {
         match self {
@@ -140,13 +154,14 @@ async fn main() -> anyhow::Result<()> {
     report.figure("size of the program", f64::from(u32::try_from(size)?) / 1024.0, "MB", None);
     for _ in 0..options.runs() {
         for database in &options.on {
-            for part in ["ingest", "single", "reading"].into_iter().filter(|part| options.wants(part)) {
+            for part in ["ingest", "single", "reading", "export"].into_iter().filter(|part| options.wants(part)) {
                 let folder = tempfile::tempdir()?;
                 let stage = stage(&options, &keys, &program, folder.path(), database == "postgres")?;
                 match part {
                     "ingest" => ingest::batches(&stage, &mut report).await?,
                     "single" => ingest::singles(&stage, &mut report).await?,
-                    _ => reading::measure(&stage, &mut report).await?,
+                    "reading" => reading::measure(&stage, &mut report).await?,
+                    _ => export::measure(&stage, &mut report).await?,
                 }
             }
         }

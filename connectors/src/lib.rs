@@ -1,9 +1,12 @@
 //! The outside world, each part behind a small trait.
 //!
 //! [`providers`] reads the webhooks of e-mail service providers; [`sources`] ties them to the configured sources and checks
-//! who is posting; [`http`] fetches what other machines publish; [`notify`] tells people about alerts.
+//! who is posting; [`http`] fetches what other machines publish; [`notify`] tells people about
+//! alerts; [`tables`] writes files, and [`storage`] keeps them.
 
 pub mod http;
 pub mod notify;
 pub mod providers;
 pub mod sources;
+pub mod storage;
+pub mod tables;

@@ -3,7 +3,7 @@
 //! Everything here is a pure function or a plain value: what an event of a provider means ([`event`], [`smtp`]), whose
 //! mail it belongs to ([`email`]), what all events known about a recipient add up to ([`facts`], [`status`],
 //! [`clicks`]), how an address is doing ([`health`]) and whether it may be written to ([`standing`]), what a campaign's figures are ([`contribution`]) and when somebody should look
-//! at it ([`alerts`]), who is reminded of it ([`reminder`]).
+//! at it ([`alerts`]), who is reminded of it ([`reminder`]), what stands in an exported file ([`table`]).
 //! The crates around this one bring the facts and store the results.
 
 pub mod alerts;
@@ -24,6 +24,8 @@ pub mod reminder;
 pub mod smtp;
 pub mod standing;
 pub mod status;
+pub mod storage;
+pub mod table;
 pub mod time;
 
 pub use clock::{Clock, SystemClock};

@@ -5,6 +5,8 @@
 
 use std::sync::Arc;
 
+use domain::storage::FileStore;
+use domain::table::TableFormats;
 use domain::{Clock, Timestamp};
 use tokio::sync::Notify;
 
@@ -12,6 +14,8 @@ use crate::changes::Changes;
 use crate::cursor::CursorKey;
 use crate::db::Db;
 use crate::error::Refusal;
+use crate::exports::links::LinkKey;
+use crate::exports::{ExportOptions, Exports};
 use crate::jobs;
 use crate::statistics::Campaign;
 use crate::subject::{Role, Subject};
@@ -32,6 +36,10 @@ pub struct Services {
     pub(crate) changes: Changes,
     /// Campaigns that requests look at.
     pub(crate) campaigns: Together<i64, Campaign>,
+    /// Signs links to files.
+    pub(crate) link_key: LinkKey,
+    /// Where exported files go; nowhere in processes that were not told.
+    pub(crate) exports: Option<Arc<Exports>>,
     /// Told that jobs were added.
     due: Arc<Notify>,
     lease_seconds: i64,
@@ -44,13 +52,26 @@ impl Services {
         let (cursor_key, changes) = (CursorKey::derive(secret), Changes::default());
         let (due, lease_seconds) = (Arc::default(), jobs::LEASE_SECONDS);
         let (data_dir, campaigns) = (data_dir.into(), Together::default());
-        Self { db, clock, cursor_key, data_dir, changes, campaigns, due, lease_seconds }
+        let (link_key, exports) = (LinkKey::derive(secret), None);
+        Self { db, clock, cursor_key, data_dir, changes, campaigns, link_key, exports, due, lease_seconds }
     }
 
     /// The same with another length of a job's lease.
     #[must_use]
     pub fn with_lease(mut self, seconds: i64) -> Self {
         self.lease_seconds = seconds.max(1);
+        self
+    }
+
+    /// The same with exports: where their files are kept, who knows the formats, and how they are given out.
+    #[must_use]
+    pub fn with_exports(
+        mut self,
+        files: Arc<dyn FileStore>,
+        formats: Arc<dyn TableFormats>,
+        options: ExportOptions,
+    ) -> Self {
+        self.exports = Some(Arc::new(Exports::new(files, formats, options)));
         self
     }
 

@@ -5,9 +5,9 @@ use std::time::Duration;
 
 use sea_orm::sqlx::sqlite::{SqliteJournalMode, SqliteSynchronous};
 use sea_orm::{
-    ConnectOptions, ConnectionTrait, Database, DatabaseBackend, DatabaseConnection, DatabaseTransaction, DbErr,
-    ExecResult, QueryResult, RuntimeErr, SqliteTransactionMode, SqlxPostgresConnector, Statement, TransactionOptions,
-    TransactionTrait, Value,
+    AccessMode, ConnectOptions, ConnectionTrait, Database, DatabaseBackend, DatabaseConnection, DatabaseTransaction,
+    DbErr, ExecResult, IsolationLevel, QueryResult, RuntimeErr, SqliteTransactionMode, SqlxPostgresConnector,
+    Statement, TransactionOptions, TransactionTrait, Value,
 };
 
 /// How to reach the database.
@@ -134,6 +134,19 @@ impl Db {
             transaction.execute_unprepared(BY_KEY).await?;
         }
         Ok(transaction)
+    }
+
+    /// Begins a transaction that only reads, and sees everything as it was at its first statement.
+    ///
+    /// # Errors
+    /// Where no connection is to be had.
+    pub async fn begin_snapshot(&self) -> Result<DatabaseTransaction, DbErr> {
+        if self.is_postgres() {
+            self.read.begin_with_config(Some(IsolationLevel::RepeatableRead), Some(AccessMode::ReadOnly)).await
+        } else {
+            // In SQLite's WAL every transaction that reads is one.
+            self.read.begin().await
+        }
     }
 
     /// Whether the database answers.

@@ -18,6 +18,7 @@ pub mod db;
 mod entities_tests;
 pub mod error;
 pub mod events;
+pub mod exports;
 pub mod facts_row;
 pub mod import;
 pub mod ingest;

@@ -3,6 +3,8 @@
 pub mod filter;
 pub mod paging;
 pub mod row;
+pub(crate) mod scan;
+pub mod set;
 pub(crate) mod sql;
 #[cfg(test)]
 pub(crate) mod tests;
@@ -17,6 +19,7 @@ use self::filter::check_search;
 use self::paging::{Count, List, Order, Page, PageArgs, Sort, check_max};
 use self::row::{ALL, SUMMARY, decode};
 pub use self::row::{HIDDEN, Recipient, RecipientDetails, RecipientKey};
+pub use self::set::{RecipientSet, RecipientsWhere};
 use self::sql::{Cells, Sql};
 use crate::access::Reader;
 use crate::db::query_all;

@@ -54,17 +54,17 @@ impl fmt::Display for Finding {
 }
 
 /// Collects findings and says where their keys were set.
-struct Findings<'a> {
+pub(super) struct Findings<'a> {
     config: &'a Config,
     found: Vec<Finding>,
 }
 
 impl Findings<'_> {
-    fn error(&mut self, key: impl Into<String>, problem: impl Into<String>, advice: &str) {
+    pub(super) fn error(&mut self, key: impl Into<String>, problem: impl Into<String>, advice: &str) {
         self.add(Severity::Error, key.into(), problem.into(), advice);
     }
 
-    fn warning(&mut self, key: impl Into<String>, problem: impl Into<String>, advice: &str) {
+    pub(super) fn warning(&mut self, key: impl Into<String>, problem: impl Into<String>, advice: &str) {
         self.add(Severity::Warning, key.into(), problem.into(), advice);
     }
 
@@ -86,6 +86,7 @@ impl Config {
         check_secret_key(self, &mut findings);
         check_log(self, &mut findings);
         alerts::check(self, &mut findings);
+        self.storage.check(&mut findings);
         let mut names = HashSet::new();
         for (index, source) in self.sources.iter().enumerate() {
             let key = |field: &str| format!("sources[{index}].{field}");

@@ -26,6 +26,8 @@ mod degraded;
 #[cfg(test)]
 mod demo;
 #[cfg(test)]
+mod export;
+#[cfg(test)]
 mod ingest;
 #[cfg(test)]
 mod subscription;

@@ -2,6 +2,7 @@
 
 mod act_on_addresses;
 mod check_alerts;
+mod export;
 mod import;
 mod notify;
 pub mod rematch;
@@ -38,6 +39,7 @@ async fn work(deps: &Deps, job: &ClaimedJob) -> Result<()> {
         | JobKind::RestoreConsent => act_on_addresses::run(deps, job).await,
         JobKind::CheckAlerts => check_alerts::run(deps, job).await,
         JobKind::Notify => notify::run(deps, job).await,
+        JobKind::Export => export::run(deps, job).await,
         _ => Err(ServiceError::Inconsistent(format!("this version has no job {}", job.kind))),
     }
 }

@@ -85,8 +85,8 @@ impl Job {
     }
 
     /// What came of it; null until it has succeeded.
-    async fn result(&self) -> Option<JobResult> {
-        JobResult::of(&self.row)
+    async fn result(&self, ctx: &Context<'_>) -> Result<Option<JobResult>> {
+        Ok(JobResult::of(&self.row, access(ctx)?))
     }
 
     /// Who wanted it, as in the audit log: `user:1`, `token:2`.

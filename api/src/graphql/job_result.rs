@@ -2,17 +2,22 @@
 
 use async_graphql::SimpleObject;
 use serde::de::DeserializeOwned;
+use service::Access;
 use service::addresses::actions::Acted;
+use service::exports::ExportResult;
 use service::import::ImportResult;
 use service::jobs::{Job, JobKind};
 
 use super::campaign::Campaign;
+use super::export::ExportFile;
 use super::scalars::int;
 use super::skipped::{Examples, SkippedCount};
 
 /// What came of a job. What does not apply to its kind is null.
 #[derive(Default, SimpleObject)]
 pub struct JobResult {
+    /// The file that an export made. Null for those who may not see personal data.
+    file: Option<ExportFile>,
     /// The campaign that was worked on, or that was made.
     campaign: Option<Campaign>,
     /// Things that are new: recipients of an import.
@@ -31,8 +36,8 @@ pub struct JobResult {
 }
 
 impl JobResult {
-    /// What came of `job`; `None` until it has succeeded, and for kinds of which nobody wants to know.
-    pub(super) fn of(job: &Job) -> Option<Self> {
+    /// What came of `job`, as `access` may see it; `None` until it has succeeded, and for kinds of which nobody wants to know.
+    pub(super) fn of(job: &Job, access: &Access) -> Option<Self> {
         match job.kind {
             JobKind::Import => read(job).map(|result: ImportResult| (&result).into()),
             JobKind::ClearBounces
@@ -40,6 +45,10 @@ impl JobResult {
             | JobKind::DeleteAddresses
             | JobKind::MarkFormerEmployees
             | JobKind::RestoreConsent => read(job).map(|acted: Acted| (&acted).into()),
+            JobKind::Export => {
+                let file = read(job).and_then(|file: ExportResult| ExportFile::new(file, access));
+                Some(Self { file, ..Self::default() })
+            }
             _ => None,
         }
     }

@@ -2,7 +2,6 @@
 #![expect(clippy::unused_async, reason = "the macros of async-graphql want every resolver to be async")]
 
 mod address;
-mod address_set;
 mod alert;
 mod audit;
 mod campaign;
@@ -11,6 +10,7 @@ mod connection;
 mod delivery;
 mod errors;
 mod event;
+mod export;
 mod filter;
 mod import;
 mod job;
@@ -23,6 +23,7 @@ mod query;
 mod recipient;
 mod scalars;
 mod schema;
+mod set;
 mod settings;
 mod skipped;
 mod statistics;

@@ -4,14 +4,15 @@ use async_graphql::{Context, ID, InputObject, Object, SimpleObject};
 use service::campaigns::NewCampaign;
 use service::{Access, ServiceError};
 
-use super::address_set::AddressSet;
 use super::campaign::Campaign;
 use super::errors::{Result, UserError, outcome};
+use super::export::{self, ExportAddressesInput, ExportClicksInput, ExportComplaintsInput, ExportRecipientsInput};
 use super::import::{self, ImportRecipientsInput};
 use super::job::JobPayload;
 use super::node::{self, Key};
 use super::scalars::DateTime;
 use super::schema::access;
+use super::set::AddressSet;
 use super::settings::{Settings, SettingsInput, SettingsPayload};
 use super::token::{ApiToken, ApiTokenInput, ApiTokenPayload, DeletePayload};
 use super::words::CampaignState;
@@ -86,7 +87,7 @@ impl Mutation {
         #[graphql(desc = "Why, for people.")] reason: Option<String>,
     ) -> Result<JobPayload> {
         let access = access(ctx)?;
-        let begun = async { access.marketer()?.block_addresses(input.try_into()?, reason).await };
+        let begun = async { access.marketer()?.block_addresses(input.into_set()?, reason).await };
         JobPayload::of(begun.await, access)
     }
 
@@ -98,7 +99,7 @@ impl Mutation {
         #[graphql(desc = "Which addresses.")] input: AddressSet,
     ) -> Result<JobPayload> {
         let access = access(ctx)?;
-        let begun = async { access.marketer()?.clear_bounces(input.try_into()?).await };
+        let begun = async { access.marketer()?.clear_bounces(input.into_set()?).await };
         JobPayload::of(begun.await, access)
     }
 
@@ -110,7 +111,7 @@ impl Mutation {
         #[graphql(desc = "Which addresses.")] input: AddressSet,
     ) -> Result<JobPayload> {
         let access = access(ctx)?;
-        let begun = async { access.marketer()?.delete_addresses(input.try_into()?).await };
+        let begun = async { access.marketer()?.delete_addresses(input.into_set()?).await };
         JobPayload::of(begun.await, access)
     }
 
@@ -121,7 +122,7 @@ impl Mutation {
         #[graphql(desc = "Which addresses.")] input: AddressSet,
     ) -> Result<JobPayload> {
         let access = access(ctx)?;
-        let begun = async { access.marketer()?.mark_former_employees(input.try_into()?).await };
+        let begun = async { access.marketer()?.mark_former_employees(input.into_set()?).await };
         JobPayload::of(begun.await, access)
     }
 
@@ -132,8 +133,48 @@ impl Mutation {
         #[graphql(desc = "Which addresses.")] input: AddressSet,
     ) -> Result<JobPayload> {
         let access = access(ctx)?;
-        let begun = async { access.marketer()?.restore_consent(input.try_into()?).await };
+        let begun = async { access.marketer()?.restore_consent(input.into_set()?).await };
         JobPayload::of(begun.await, access)
+    }
+
+    /// Has recipients written into a file, by a job: its result has a link to it.
+    async fn export_recipients(
+        &self,
+        ctx: &Context<'_>,
+        #[graphql(desc = "Which recipients, and how.")] input: ExportRecipientsInput,
+    ) -> Result<JobPayload> {
+        let access = access(ctx)?;
+        JobPayload::of(export::recipients(access, input).await, access)
+    }
+
+    /// Has a list of who clicked which link when written into a file, by a job. Clicks by machines are not in it.
+    async fn export_clicks(
+        &self,
+        ctx: &Context<'_>,
+        #[graphql(desc = "Which clicks, and how.")] input: ExportClicksInput,
+    ) -> Result<JobPayload> {
+        let access = access(ctx)?;
+        JobPayload::of(export::clicks(access, input).await, access)
+    }
+
+    /// Has addresses written into a file, by a job: those that are blocked, where nothing else is said.
+    async fn export_addresses(
+        &self,
+        ctx: &Context<'_>,
+        #[graphql(desc = "Which addresses, and how.")] input: ExportAddressesInput,
+    ) -> Result<JobPayload> {
+        let access = access(ctx)?;
+        JobPayload::of(export::addresses(access, input).await, access)
+    }
+
+    /// Has complaints written into a file, by a job.
+    async fn export_complaints(
+        &self,
+        ctx: &Context<'_>,
+        #[graphql(desc = "Which complaints, and how.")] input: ExportComplaintsInput,
+    ) -> Result<JobPayload> {
+        let access = access(ctx)?;
+        JobPayload::of(export::complaints(access, input).await, access)
     }
 
     /// Has a job tried again that failed or was canceled; it goes on where it was left.

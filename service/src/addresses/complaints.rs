@@ -52,19 +52,19 @@ pub(crate) fn check(filter: &ComplaintFilter, subject: &Subject) -> Result<()> {
 
 /// The tables that a [`condition`] is about.
 pub(crate) const TABLES: &str =
-    "complaint k JOIN recipient r ON r.campaign_id = k.campaign_id AND r.number = k.recipient";
+    "complaint m JOIN recipient r ON r.campaign_id = m.campaign_id AND r.number = m.recipient";
 
-/// The condition on complaints `k` of recipients `r`; never empty.
+/// The condition on complaints `m` of recipients `r`; never empty.
 pub(crate) fn condition(filter: &ComplaintFilter) -> Sql {
     let mut sql = Sql::new("TRUE");
     if let Some(campaign) = filter.campaign {
-        sql.push(" AND k.campaign_id = ").bind(campaign);
+        sql.push(" AND m.campaign_id = ").bind(campaign);
     }
     if let Some(since) = filter.since {
-        sql.push(" AND k.complained_at >= ").bind(since.micros());
+        sql.push(" AND m.complained_at >= ").bind(since.micros());
     }
     if let Some(until) = filter.until {
-        sql.push(" AND k.complained_at < ").bind(until.micros());
+        sql.push(" AND m.complained_at < ").bind(until.micros());
     }
     if !filter.domains.is_empty() {
         let keys = filter.domains.iter().map(|domain| key_of(&format!("x@{}", domain.trim())));
@@ -93,10 +93,10 @@ impl Reader {
     fn complaint_list(&self, filter: &ComplaintFilter) -> Result<List> {
         check(filter, &self.subject)?;
         Ok(List {
-            columns: &["k.campaign_id", "k.recipient", "k.address_id"],
+            columns: &["m.campaign_id", "m.recipient", "m.address_id"],
             from: TABLES,
             condition: condition(filter),
-            order: Order { sort: Some(Sort::Number("k.complained_at")), id: "k.id", descending: true },
+            order: Order { sort: Some(Sort::Number("m.complained_at")), id: "m.id", descending: true },
             scope: serde_json::to_string(&("complaints", filter))?,
         })
     }

@@ -15,7 +15,7 @@ use crate::subject::Subject;
 pub const MAX_NAMED: usize = 10_000;
 
 /// Which addresses are meant, as a user says it.
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, PartialEq, Eq)]
 pub enum AddressSet {
     /// These.
     Emails(Vec<EmailAddress>),
@@ -24,7 +24,7 @@ pub enum AddressSet {
 }
 
 /// The same by ids, as it stands in a job.
-#[derive(Clone, Debug, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
 pub(crate) enum StoredSet {
     /// These, in their order.

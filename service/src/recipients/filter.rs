@@ -2,7 +2,7 @@
 
 use domain::status::{RecipientStatus, SkipReason};
 use domain::{BounceClass, Timestamp};
-use serde::Serialize;
+use serde::{Deserialize, Serialize};
 
 use super::sql::{Sql, containing};
 use crate::error::{Refusal, RefusalCode};
@@ -16,7 +16,7 @@ pub const MAX_SIZE: usize = 500;
 pub const MAX_SEARCH: usize = 200;
 
 /// A condition on recipients.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub enum RecipientFilter {
     /// All of these hold; so every recipient where there is none.
     All(Vec<Self>),
@@ -138,6 +138,23 @@ impl RecipientFilter {
             Self::All(parts) => parts.iter().any(Self::asks_for_status),
             _ => false,
         }
+    }
+
+    /// Whether it only holds for recipients of one status.
+    #[must_use]
+    pub(crate) fn asks_for_one_status(&self) -> bool {
+        match self {
+            Self::Status(list) => list.len() == 1,
+            Self::All(parts) => {
+                parts.iter().any(Self::asks_for_one_status) && parts.iter().all(Self::is_no_other_status)
+            }
+            _ => false,
+        }
+    }
+
+    /// Whether it leaves the choice by status to a condition on one of them.
+    fn is_no_other_status(&self) -> bool {
+        !self.asks_for_status() || self.asks_for_one_status()
     }
 
     /// The condition on the recipients of a campaign, as `recipient r`; `by_status` where they are found by way of

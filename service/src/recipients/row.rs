@@ -3,6 +3,7 @@
 use domain::status::{RecipientStatus, SkipReason};
 use domain::{BounceClass, Timestamp};
 use sea_orm::DbErr;
+use serde::{Deserialize, Serialize};
 
 use super::sql::Cells;
 use crate::subject::Subject;
@@ -11,12 +12,25 @@ use crate::subject::Subject;
 pub const HIDDEN: &str = "•••";
 
 /// Which recipient: its campaign, and its number there.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+#[serde(from = "(i64, i64)", into = "(i64, i64)")]
 pub struct RecipientKey {
     /// The campaign.
     pub campaign: i64,
     /// The place in the order of import, from 1.
     pub number: i64,
+}
+
+impl From<(i64, i64)> for RecipientKey {
+    fn from((campaign, number): (i64, i64)) -> Self {
+        Self { campaign, number }
+    }
+}
+
+impl From<RecipientKey> for (i64, i64) {
+    fn from(key: RecipientKey) -> Self {
+        (key.campaign, key.number)
+    }
 }
 
 /// A recipient of a campaign.

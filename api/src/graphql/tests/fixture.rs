@@ -29,6 +29,7 @@ pub const PERSONAL: &[&str] = &[
     "nachricht-77",
     "quellendatei",
     "will-nicht",
+    "exportdatei",
 ];
 
 const SEED: &[&str] = &[
@@ -60,6 +61,9 @@ const SEED: &[&str] = &[
         'quellendatei-erika.csv cannot be read', \
         '{\"campaignId\":1,\"importId\":1,\"read\":1,\"imported\":1,\"updated\":0,\"unchanged\":0,\"skipped\":0,\"rejected\":0}', \
         'user:1', 1)",
+    "INSERT INTO job (id, kind, queue, payload, state, run_at, result, created_by, created_at) VALUES (2, 10, 3, '{}', 3, 1, \
+        '{\"fileId\":\"x-1\",\"name\":\"exportdatei.csv\",\"contentType\":\"text/csv\",\"size\":1,\"rows\":1,\
+        \"snapshotAt\":\"2026-01-01T00:00:00Z\",\"expiresAt\":\"2026-01-08T00:00:00Z\"}', 'user:1', 1)",
 ];
 
 /// The recipient with this number.

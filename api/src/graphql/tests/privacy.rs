@@ -150,6 +150,10 @@ async fn what_a_viewer_may_not_ask_is_forbidden() {
         "mutation { deleteAddresses(input: { where: {} }) { userErrors { code } } }",
         "mutation { markFormerEmployees(input: { where: {} }) { userErrors { code } } }",
         "mutation { restoreConsent(input: { where: {} }) { userErrors { code } } }",
+        "mutation($campaign: ID!) { exportRecipients(input: { recipients: { where: { campaignId: $campaign } }, format: CSV }) { userErrors { code } } }",
+        "mutation($campaign: ID!) { exportClicks(input: { campaignId: $campaign, format: CSV }) { userErrors { code } } }",
+        "mutation { exportAddresses(input: { format: CSV }) { userErrors { code } } }",
+        "mutation { exportComplaints(input: { format: CSV }) { userErrors { code } } }",
         "mutation { createApiToken(input: { name: \"x\", role: ADMIN }) { secret } }",
         "mutation { updateSettings(input: { tracking: false }) { userErrors { code } } }",
     ] {
