@@ -63,7 +63,7 @@ impl Notifier {
     ) -> Result<Self, NotifierError> {
         let NotifierSettings { webhook, mail, public_url } = settings;
         let webhook = webhook.map(|settings| Webhook::new(settings, &public_url, clock, timeout)).transpose()?;
-        let mail = mail.map(|settings| Mail::new(settings, &public_url, timeout)).transpose()?;
+        let mail = mail.map(|settings| Mail::new(&settings, &public_url, timeout)).transpose()?;
         let channels = [webhook.as_ref().map(|_| Channel::Webhook), mail.as_ref().map(|_| Channel::Mail)];
         Ok(Self { webhook, mail, channels: channels.into_iter().flatten().collect() })
     }

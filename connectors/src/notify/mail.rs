@@ -82,7 +82,7 @@ impl MailSettings {
         Ok((from, to.collect::<Result<_, _>>()?))
     }
 
-    fn transport(&self, timeout: Duration) -> Result<AsyncSmtpTransport<Tokio1Executor>, MailSettingsError> {
+    pub(super) fn transport(&self, timeout: Duration) -> Result<AsyncSmtpTransport<Tokio1Executor>, MailSettingsError> {
         let (url, unusable) = (&self.smtp_url, |_| MailSettingsError::Server);
         let host = url.host_str().ok_or(MailSettingsError::Server)?;
         let mut builder = AsyncSmtpTransport::<Tokio1Executor>::from_url(url.as_str()).map_err(unusable)?;
@@ -96,7 +96,7 @@ impl MailSettings {
 }
 
 impl Mail {
-    pub(super) fn new(settings: MailSettings, public_url: &str, timeout: Duration) -> Result<Self, MailSettingsError> {
+    pub(super) fn new(settings: &MailSettings, public_url: &str, timeout: Duration) -> Result<Self, MailSettingsError> {
         let (from, to) = settings.mailboxes()?;
         let host = Url::parse(public_url).ok().and_then(|url| url.host_str().map(str::to_owned));
         Ok(Self {

@@ -103,7 +103,12 @@ fn judge(status: StatusCode) -> Result<(), NotifyError> {
 #[must_use]
 pub(super) fn is_this_machine(url: &Url) -> bool {
     match url.host() {
-        Some(Host::Domain(name)) => name == "localhost" || name.ends_with(".localhost"),
+        // Outside of http and https the parser takes an IPv4 address for a name.
+        Some(Host::Domain(name)) => {
+            name == "localhost"
+                || name.ends_with(".localhost")
+                || name.parse::<std::net::Ipv4Addr>().is_ok_and(|address| address.is_loopback())
+        }
         Some(Host::Ipv4(address)) => address.is_loopback(),
         Some(Host::Ipv6(address)) => address.is_loopback(),
         None => false,
