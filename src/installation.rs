@@ -52,7 +52,8 @@ impl Installation {
         let db = Db::connect(&options).await.context("while connecting to the database")?;
         let clock: Arc<dyn Clock> = Arc::new(SystemClock);
         let services = Services::new(db.clone(), clock.clone(), secret.expose(), &config.data_dir)
-            .with_lease(config.worker.lease_seconds.get().into());
+            .with_lease(config.worker.lease_seconds.get().into())
+            .with_retention(config.retention);
         Ok(Self { config, db, services, clock })
     }
 

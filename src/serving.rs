@@ -1,5 +1,6 @@
 //! The parts that run: API, worker, and what ties them together.
 
+mod board;
 mod door;
 mod probe;
 
@@ -99,6 +100,7 @@ impl Serving {
                 queues: queues.clone(),
                 concurrency: usize::from(config.worker.concurrency.get()),
                 appliers,
+                rules: schedule(&config.schedule.time_zone)?,
             };
             let deps = Deps::new(services, applier);
             let handler = worker::handler(deps.clone(), wake.clone(), self.shutdown.clone());
@@ -116,6 +118,23 @@ impl Serving {
         if parts.api {
             self.spawn_api(sources, &shown, wake)?;
         }
+        if !config.board_listen.is_empty() {
+            self.spawn_board()?;
+        }
+        Ok(())
+    }
+
+    fn spawn_board(&mut self) -> anyhow::Result<()> {
+        let Installation { config, services, .. } = self.installation.clone();
+        let address = &config.board_listen;
+        let listener = TcpListener::bind(address).with_context(|| format!("while listening on {address}"))?;
+        listener.set_nonblocking(true).context("while listening")?;
+        let doorkeeper = board::doorkeeper(services, ApiOptions::new(&config.public_url));
+        let (queues, shutdown) = (self.queues.clone(), self.shutdown.clone());
+        self.tasks.spawn_blocking(move || {
+            let shown = worker::board::serve(listener, queues, doorkeeper, shutdown);
+            actix_web::rt::System::new().block_on(shown).context("while showing the board")
+        });
         Ok(())
     }
 
@@ -222,6 +241,12 @@ impl Serving {
         }
         result
     }
+}
+
+/// What is done again and again; at night by the clocks of this time zone.
+fn schedule(time_zone: &str) -> anyhow::Result<Arc<[service::schedule::Rule]>> {
+    let zone = service::schedule::zone(time_zone).context("schedule.time_zone is not a time zone")?;
+    Ok(service::schedule::rules(zone).context("while reading the schedule")?.into())
 }
 
 fn flatten(ended: Option<Result<anyhow::Result<()>, tokio::task::JoinError>>) -> anyhow::Result<()> {

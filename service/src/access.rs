@@ -13,6 +13,7 @@ use crate::cursor::CursorKey;
 use crate::db::Db;
 use crate::error::Refusal;
 use crate::jobs;
+use crate::prune::Retention;
 use crate::statistics::Campaign;
 use crate::subject::{Role, Subject};
 use crate::together::Together;
@@ -35,6 +36,8 @@ pub struct Services {
     /// Told that jobs were added.
     due: Arc<Notify>,
     lease_seconds: i64,
+    /// For how long things are kept.
+    pub(crate) retention: Retention,
 }
 
 impl Services {
@@ -44,7 +47,15 @@ impl Services {
         let (cursor_key, changes) = (CursorKey::derive(secret), Changes::default());
         let (due, lease_seconds) = (Arc::default(), jobs::LEASE_SECONDS);
         let (data_dir, campaigns) = (data_dir.into(), Together::default());
-        Self { db, clock, cursor_key, data_dir, changes, campaigns, due, lease_seconds }
+        let retention = Retention::default();
+        Self { db, clock, cursor_key, data_dir, changes, campaigns, due, lease_seconds, retention }
+    }
+
+    /// The same that keeps things for other times.
+    #[must_use]
+    pub const fn with_retention(mut self, retention: Retention) -> Self {
+        self.retention = retention;
+        self
     }
 
     /// The same with another length of a job's lease.

@@ -21,9 +21,11 @@ pub mod facts_row;
 pub mod import;
 pub mod ingest;
 pub mod jobs;
+pub mod prune;
 pub mod recipients;
 pub mod recount;
 pub mod rollup;
+pub mod schedule;
 pub mod statistics;
 pub mod subject;
 #[cfg(test)]

@@ -1,6 +1,7 @@
 //! The jobs, one file each. A job is registered by one line in [`work`].
 
 mod import;
+mod prune;
 pub mod rematch;
 
 use std::time::Duration;
@@ -24,6 +25,7 @@ async fn work(deps: &Deps, job: &ClaimedJob) -> Result<()> {
     match job.kind {
         JobKind::Import => import::run(deps, job).await,
         JobKind::Rematch => rematch::run(deps, job).await,
+        JobKind::Prune => prune::run(deps, job).await,
         _ => Err(ServiceError::Inconsistent(format!("this version has no job {}", job.kind))),
     }
 }

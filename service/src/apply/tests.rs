@@ -1,6 +1,7 @@
 //! Applying on real databases: whatever the order, the repeats, the batches and the number of appliers, the rows are the same.
 
 mod beside;
+mod pruned;
 
 use std::sync::Arc;
 

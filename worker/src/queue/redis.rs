@@ -11,7 +11,7 @@ use service::jobs::Queue;
 use tokio::sync::Mutex;
 use tokio_util::sync::CancellationToken;
 
-use super::{Handler, MOST, Pointer, drained, name, worker_name};
+use super::{Handler, MOST, Pointer, queue_name, until_shutdown, worker_name};
 use crate::error::WorkerError;
 
 /// How often a worker looks for pointers.
@@ -33,7 +33,7 @@ pub struct RedisQueues {
 }
 
 fn config(queue: Queue) -> Config {
-    Config::default().queue(name(queue)).batch_size(1).heartbeat_interval(HEARTBEAT).missed_heartbeats(6)
+    Config::default().queue(queue_name(queue)).batch_size(1).heartbeat_interval(HEARTBEAT).missed_heartbeats(6)
 }
 
 impl RedisQueues {
@@ -82,7 +82,7 @@ impl RedisQueues {
             if let Err(error) =
                 consume_once(self.client.clone(), queue, concurrency, handler.clone(), shutdown.clone()).await
             {
-                tracing::warn!(queue = name(queue), error = %error, "a worker of the queue ended and is started again");
+                tracing::warn!(queue = queue_name(queue), error = %error, "a worker of the queue ended and is started again");
             }
             wait = if started.elapsed() > LONGEST_WAIT { FIRST_WAIT } else { (wait * 2).min(LONGEST_WAIT) };
             tokio::select! {
@@ -91,6 +91,13 @@ impl RedisQueues {
             }
         }
         cleaner.abort();
+    }
+
+    /// The queues as apalis knows them, for its board.
+    pub(crate) async fn storages(&self) -> Result<Vec<(Queue, RedisStorage<Pointer>)>, WorkerError> {
+        let connection = self.connection().await?;
+        let storage = |queue: &Queue| (*queue, RedisStorage::new(connection.clone()).with_config(config(*queue)));
+        Ok(Queue::ALL.iter().map(storage).collect())
     }
 
     /// Removes what apalis leaves behind of tasks that are done.
@@ -154,5 +161,5 @@ async fn consume_once(
             .concurrency(concurrency)
             .build(move |pointer: Pointer| super::work(&handler, pointer))
     });
-    drained(queue, shutdown, monitor).await
+    until_shutdown(queue_name(queue), shutdown, monitor).await
 }
