@@ -193,7 +193,11 @@ fn check_board(config: &Config, findings: &mut Findings<'_>) {
         return;
     };
     if config.redis_url.is_empty() {
-        findings.error("board_listen", "it shows queues in Redis, and there is none", "set redis_url, or leave it empty");
+        findings.error(
+            "board_listen",
+            "it shows queues in Redis, and there is none",
+            "set redis_url, or leave it empty",
+        );
     }
     if !address.ip().is_loopback() {
         let advice = "keep it to 127.0.0.1 and reach it through a tunnel, or put a reverse proxy with TLS before it";

@@ -210,7 +210,11 @@ fn times_are_judged() {
     assert_eq!(findings("[schedule]\ntime_zone = \"America/New_York\""), []);
     assert_eq!(findings("[retention]\nevents = 30"), error("retention.events"));
     assert_eq!(findings("[retention]\nevents = 0"), []);
-    assert_eq!(load("", &[]).expect("ok").retention, Retention::default(), "the commented defaults are those of the code");
+    assert_eq!(
+        load("", &[]).expect("ok").retention,
+        Retention::default(),
+        "the commented defaults are those of the code"
+    );
 }
 
 #[test]

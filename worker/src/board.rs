@@ -3,6 +3,8 @@
 //! apalis-board lets everybody in and anybody push. Here nobody comes in without the sign-in that the program hands in, and whoever
 //! does may only look: the queues carry nothing but pointers, and what is done with jobs is done in GraphQL and by `nachfass jobs`.
 
+mod answers;
+
 use std::net::{IpAddr, TcpListener};
 use std::sync::Arc;
 
@@ -92,8 +94,10 @@ pub async fn serve(
         });
         App::new()
             .app_data(Data::new(doorkeeper.clone()))
+            .app_data(Data::new(queues.clone()))
             .wrap(from_fn(admit))
             .wrap(from_fn(headers))
+            .configure(answers::routes)
             .service(api.build())
             .service(ServeUI::new())
     };
@@ -112,7 +116,8 @@ async fn admit<B: MessageBody + 'static>(
     request: ServiceRequest,
     next: Next<B>,
 ) -> Result<ServiceResponse<EitherBody<B>>, actix_web::Error> {
-    let refuse = |request: ServiceRequest, response: HttpResponse| Ok(request.into_response(response).map_into_right_body());
+    let refuse =
+        |request: ServiceRequest, response: HttpResponse| Ok(request.into_response(response).map_into_right_body());
     let text = |status, text| HttpResponse::build(status).content_type("text/plain; charset=utf-8").body(text);
     let shown = Shown {
         authorization: request.headers().get(AUTHORIZATION).and_then(|value| value.to_str().ok()).map(str::to_owned),

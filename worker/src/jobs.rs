@@ -32,6 +32,9 @@ async fn work(deps: &Deps, job: &ClaimedJob) -> Result<()> {
 
 /// Claims a job and does it. A job that somebody else has, or has done, is left alone.
 pub async fn run(deps: &Deps, id: i64, shutdown: &CancellationToken) {
+    if shutdown.is_cancelled() {
+        return;
+    }
     let services = &deps.services;
     let claimed = jobs::claim(services, Which::Id(id), &deps.name, services.now(), services.lease_until()).await;
     let job = match claimed {

@@ -11,6 +11,8 @@ mod jobs;
 pub mod queue;
 mod relay;
 pub mod schedule;
+#[cfg(test)]
+mod tests;
 
 use std::sync::Arc;
 

@@ -9,8 +9,9 @@
 //! for good; errors never retried by apalis; a restart with back-off when any error of Redis ended a worker; and a cleaner, because
 //! nothing in its keys expires.
 
+pub(crate) mod figures;
 mod memory;
-mod redis;
+pub(crate) mod redis;
 
 use std::sync::Arc;
 use std::time::Duration;

@@ -87,9 +87,8 @@ pub async fn remove(run: &mut Run<'_>, cutoff: Timestamp) -> Result<()> {
         "event"
     };
     let key = "provider, event_id, occurred_at";
-    let sql = format!(
-        "DELETE FROM {rest} WHERE ({key}) IN (SELECT {key} FROM {rest} WHERE occurred_at < $1 LIMIT {CHUNK})"
-    );
+    let sql =
+        format!("DELETE FROM {rest} WHERE ({key}) IN (SELECT {key} FROM {rest} WHERE occurred_at < $1 LIMIT {CHUNK})");
     loop {
         let transaction = services.db.begin_keyed().await?;
         let removed = execute(&transaction, &sql, [before.micros().into()]).await?.rows_affected();
@@ -142,7 +141,9 @@ mod tests {
     fn partitions_are_known_by_their_names() {
         let end = |name: &str| end_of_partition(name).map(|end| end.to_string());
         assert_eq!(end("event_2025_12").as_deref(), Some("2026-01-01T00:00:00Z"));
-        for other in ["event_default", "event_2025_13", "event_25_1", "event_2025_1x", "event_2025_01; x", "click_2025_01"] {
+        for other in
+            ["event_default", "event_2025_13", "event_25_1", "event_2025_1x", "event_2025_01; x", "click_2025_01"]
+        {
             assert_eq!(end(other), None, "{other}");
         }
     }

@@ -69,11 +69,18 @@ async fn fill(fixture: &Fixture) {
         format!("INSERT INTO audit_entry (id, at, subject, action, object) VALUES ({id}, {at}, 'cli', 'x', 'y:1')")
     })
     .await;
-    insert(fixture, &format!("INSERT INTO audit_entry (id, at, subject, action, object) VALUES (-6000, {NOW} + 1, 'cli', 'x', 'y:1')"))
+    insert(
+        fixture,
+        &format!(
+            "INSERT INTO audit_entry (id, at, subject, action, object) VALUES (-6000, {NOW} + 1, 'cli', 'x', 'y:1')"
+        ),
+    )
     .await;
     insert(fixture, "INSERT INTO user_account (id, email, email_key, password_hash, role, created_at) VALUES (1, 'a', 'a', 'x', 1, 1)").await;
     both(fixture, 0, |number, at| {
-        format!("INSERT INTO session (token_hash, user_id, created_at, expires_at) VALUES ('t{number}', 1, 1, {at} + 1 - 1)")
+        format!(
+            "INSERT INTO session (token_hash, user_id, created_at, expires_at) VALUES ('t{number}', 1, 1, {at} + 1 - 1)"
+        )
     })
     .await;
     // Until the very moment at which it ends, a session is one.
@@ -89,10 +96,18 @@ async fn fill(fixture: &Fixture) {
         format!("INSERT INTO alert (campaign_id, kind, value, limit_value, raised_at, resolved_at) VALUES ({campaign}, 1, 1, 1, 1, {at})")
     })
     .await;
-    insert(fixture, &format!("INSERT INTO alert (campaign_id, kind, value, limit_value, raised_at) VALUES ({campaign}, 1, 1, 1, 1)")).await;
+    insert(
+        fixture,
+        &format!(
+            "INSERT INTO alert (campaign_id, kind, value, limit_value, raised_at) VALUES ({campaign}, 1, 1, 1, 1)"
+        ),
+    )
+    .await;
     events(fixture).await;
     both(fixture, keep.uploads, |number, at| {
-        format!("INSERT INTO upload (id, size, gzip, created_by, created_at) VALUES ('u{number:04}', 1, FALSE, 'cli', {at})")
+        format!(
+            "INSERT INTO upload (id, size, gzip, created_by, created_at) VALUES ('u{number:04}', 1, FALSE, 'cli', {at})"
+        )
     })
     .await;
     let folder = fixture.services.data_dir.join("uploads");
@@ -112,7 +127,11 @@ async fn events(fixture: &Fixture) {
     if fixture.services.db.is_postgres() {
         for (name, from, days) in [("2024_10", OCTOBER, 31), ("2024_11", NOVEMBER, 30)] {
             let to = from + days * DAY;
-            insert(fixture, &format!("CREATE TABLE event_{name} PARTITION OF event FOR VALUES FROM ({from}) TO ({to})")).await;
+            insert(
+                fixture,
+                &format!("CREATE TABLE event_{name} PARTITION OF event FOR VALUES FROM ({from}) TO ({to})"),
+            )
+            .await;
         }
     }
     for number in 0..5 {
@@ -153,9 +172,18 @@ fn numbers(pruned: &[Pruned], of: impl Fn(&Pruned) -> u64) -> Vec<(&'static str,
 /// How many rows each table has.
 async fn rows(fixture: &Fixture) -> Vec<i64> {
     let mut counts = Vec::new();
-    for table in
-        ["delivery", "event", "upload", "import_issue", "import", "job", "audit_entry", "session", "schedule_tick", "alert"]
-    {
+    for table in [
+        "delivery",
+        "event",
+        "upload",
+        "import_issue",
+        "import",
+        "job",
+        "audit_entry",
+        "session",
+        "schedule_tick",
+        "alert",
+    ] {
         counts.push(fixture.count(&format!("SELECT count(*) FROM {table}")).await);
     }
     counts
@@ -179,7 +207,8 @@ async fn assert_young_stay(fixture: &Fixture) {
     assert_eq!((file("u0000"), file("u0003"), file("u1000")), (false, true, true));
     assert_eq!(left("SELECT count(*) FROM audit_entry WHERE action = 'retention.applied'").await, 1);
     if fixture.services.db.is_postgres() {
-        let partitions = "SELECT count(*) FROM pg_class WHERE relkind = 'r' AND relname IN ('event_2024_10', 'event_2024_11')";
+        let partitions =
+            "SELECT count(*) FROM pg_class WHERE relkind = 'r' AND relname IN ('event_2024_10', 'event_2024_11')";
         assert_eq!(left(partitions).await, 1);
         assert_eq!(left("SELECT count(*) FROM event_default WHERE recipient = 1").await, 0);
     }
