@@ -118,7 +118,8 @@ impl Serving {
         if parts.api {
             self.spawn_api(sources, &shown, wake)?;
         }
-        if !config.board_listen.is_empty() {
+        // Beside the API, so that of the processes of a machine one has the address.
+        if parts.api && !config.board_listen.is_empty() {
             self.spawn_board()?;
         }
         Ok(())

@@ -27,3 +27,5 @@ mod demo;
 mod ingest;
 #[cfg(test)]
 mod subscription;
+#[cfg(test)]
+mod upkeep;
