@@ -24,6 +24,9 @@ const LONGEST_WAIT: Duration = Duration::from_secs(10);
 /// How often the cleaner looks, and how many tasks it removes at once.
 const CLEAN_EVERY: Duration = Duration::from_secs(10);
 const CLEAN_BATCH: usize = 1_000;
+/// As many pointers are pushed before it is asked again whether there is room: other processes push at the same time, and all of them
+/// together must stay far below what ends a queue.
+const PUSH_TOGETHER: usize = 50;
 /// What apalis keeps of a worker is forgotten so many seconds after it was last there.
 const FORGET_AFTER: i64 = 600;
 
@@ -68,12 +71,19 @@ impl RedisQueues {
     }
 
     pub(super) async fn push(&self, queue: Queue, pointers: &[Pointer]) -> Result<usize, WorkerError> {
-        let room = self.room(queue).await?.min(pointers.len());
         let mut storage = RedisStorage::new(self.connection().await?).with_config(config(queue));
-        for pointer in pointers.iter().take(room) {
-            storage.push(*pointer).await.map_err(|error| WorkerError::Queue(error.to_string()))?;
+        let mut pushed = 0;
+        for some in pointers.chunks(PUSH_TOGETHER) {
+            let room = self.room(queue).await?.min(some.len());
+            for pointer in some.iter().take(room) {
+                storage.push(*pointer).await.map_err(|error| WorkerError::Queue(error.to_string()))?;
+                pushed += 1;
+            }
+            if room < some.len() {
+                break;
+            }
         }
-        Ok(room)
+        Ok(pushed)
     }
 
     pub(super) async fn consume(self, queue: Queue, concurrency: usize, handler: Handler, shutdown: CancellationToken) {

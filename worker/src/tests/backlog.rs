@@ -4,9 +4,11 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicI64, Ordering};
 use std::time::{Duration, Instant};
 
-use super::{Redis, Site, eventually};
-use crate::queue::{MOST, Queues, queue_name};
+use futures::future::try_join_all;
 use service::jobs::Queue;
+
+use super::{Redis, Site, eventually};
+use crate::queue::{MOST, Pointer, Queues, queue_name};
 
 /// More than apalis-redis bears in a queue, more than once.
 const MANY: usize = 20_000;
@@ -73,6 +75,20 @@ async fn emptying_redis_loses_no_job() {
     all_done(&site, SOME, LIMIT).await;
     running.end().await;
     site.close().await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn processes_that_push_at_once_fill_no_queue_to_its_end() {
+    const PROCESSES: usize = 40;
+    let Some(redis) = Redis::start().await else { return };
+    let pointers: Vec<Pointer> = (0..500).map(Pointer::Job).collect();
+    let processes: Vec<Queues> = (0..PROCESSES).map(|_| redis.queues()).collect();
+    let pushed = processes.iter().map(|queues| queues.push(Queue::Bulk, &pointers));
+    let pushed: usize = try_join_all(pushed).await.expect("pushed").into_iter().sum();
+    let waiting: usize = redis.ask(&["ZCARD", &format!("{}:scheduled", queue_name(Queue::Bulk))]).await;
+    assert_eq!(waiting, pushed);
+    assert!((MOST..MOST + PROCESSES * 50).contains(&waiting), "{waiting} pointers");
+    assert_eq!(processes[0].room(Queue::Bulk).await.expect("asked"), 0);
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
