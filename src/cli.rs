@@ -10,6 +10,7 @@ mod import;
 mod ingest;
 mod jobs;
 mod output;
+mod prune;
 mod recount;
 mod serve;
 mod small;
@@ -76,6 +77,7 @@ async fn with_config(command: Command, config: Config) -> ExitCode {
         Command::Import(options) => import::run(&config, options).await,
         Command::Ingest { command } => ingest::run(&config, command).await,
         Command::Recount(options) => return recount::run(&config, options).await,
+        Command::Prune(options) => prune::run(&config, options).await,
         Command::Jobs { command } => jobs::run(&config, command).await,
         Command::Token { command } => accounts::token(&config, command).await,
         Command::User { command } => accounts::user(&config, command).await,

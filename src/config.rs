@@ -19,6 +19,7 @@ use std::path::{Path, PathBuf};
 
 use connectors::sources::SourceSettings;
 use serde::{Deserialize, Serialize};
+use service::prune::Retention;
 
 pub use alerts::AlertsConfig;
 pub use check::{Finding, Severity};
@@ -50,6 +51,8 @@ pub struct Config {
     pub redis_url: Secret,
     /// 32 bytes as base64; empty for a key kept in `data_dir`. [`Config::secret_key`] is the key itself.
     pub secret_key: Secret,
+    /// Where apalis's board answers; empty for nowhere.
+    pub board_listen: String,
     /// What is logged: a level, or directives for single modules.
     pub log: String,
     /// How a line of the log looks.
@@ -62,6 +65,10 @@ pub struct Config {
     pub storage: StorageConfig,
     /// How exported files are given out.
     pub exports: ExportsConfig,
+    /// What is done again and again.
+    pub schedule: ScheduleConfig,
+    /// For how many days things are kept.
+    pub retention: Retention,
     /// Who may post events to `/ingest/{name}`.
     #[serde(default)]
     pub sources: Vec<SourceSettings>,
@@ -78,6 +85,14 @@ pub struct WorkerConfig {
     pub concurrency: NonZeroU16,
     /// For how many seconds a job is its worker's before that has to say again that it is still at it.
     pub lease_seconds: NonZeroU16,
+}
+
+/// The `[schedule]` table.
+#[derive(Clone, Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct ScheduleConfig {
+    /// The time zone of the nights in which long work is done, by its IANA name.
+    pub time_zone: String,
 }
 
 /// How a line of the log looks.

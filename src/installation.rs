@@ -54,7 +54,8 @@ impl Installation {
         let db = Db::connect(&options).await.context("while connecting to the database")?;
         let clock: Arc<dyn Clock> = Arc::new(SystemClock);
         let services = Services::new(db.clone(), clock.clone(), secret.expose(), &config.data_dir)
-            .with_lease(config.worker.lease_seconds.get().into());
+            .with_lease(config.worker.lease_seconds.get().into())
+            .with_retention(config.retention);
         // TLS for what goes out: one implementation of cryptography for the whole process.
         rustls::crypto::ring::default_provider().install_default().ok();
         let files = config.storage.open(&config.data_dir).context("while opening the storage for exports")?;

@@ -1,5 +1,6 @@
 //! The parts that run: API, worker, and what ties them together.
 
+mod board;
 mod door;
 mod probe;
 
@@ -98,6 +99,7 @@ impl Serving {
                 queues: queues.clone(),
                 concurrency: usize::from(config.worker.concurrency.get()),
                 appliers,
+                rules: schedule(&config.schedule.time_zone)?,
             };
             let notifier = Notifier::new(config.notifier(), clock).context("while preparing to tell about alerts")?;
             let deps = Deps::new(services, applier).with_notifier(Arc::new(notifier));
@@ -116,6 +118,24 @@ impl Serving {
         if parts.api {
             self.spawn_api(sources, &shown, wake)?;
         }
+        // Beside the API, so that of the processes of a machine one has the address.
+        if parts.api && !config.board_listen.is_empty() {
+            self.spawn_board()?;
+        }
+        Ok(())
+    }
+
+    fn spawn_board(&mut self) -> anyhow::Result<()> {
+        let Installation { config, services, .. } = self.installation.clone();
+        let address = &config.board_listen;
+        let listener = TcpListener::bind(address).with_context(|| format!("while listening on {address}"))?;
+        listener.set_nonblocking(true).context("while listening")?;
+        let doorkeeper = board::doorkeeper(services, ApiOptions::new(&config.public_url));
+        let (queues, shutdown) = (self.queues.clone(), self.shutdown.clone());
+        self.tasks.spawn_blocking(move || {
+            let shown = worker::board::serve(listener, queues, doorkeeper, shutdown);
+            actix_web::rt::System::new().block_on(shown).context("while showing the board")
+        });
         Ok(())
     }
 
@@ -222,6 +242,12 @@ impl Serving {
         }
         result
     }
+}
+
+/// What is done again and again; at night by the clocks of this time zone.
+fn schedule(time_zone: &str) -> anyhow::Result<Arc<[service::schedule::Rule]>> {
+    let zone = service::schedule::zone(time_zone).context("schedule.time_zone is not a time zone")?;
+    Ok(service::schedule::rules(zone).context("while reading the schedule")?.into())
 }
 
 fn flatten(ended: Option<Result<anyhow::Result<()>, tokio::task::JoinError>>) -> anyhow::Result<()> {

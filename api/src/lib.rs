@@ -15,7 +15,7 @@ pub mod health;
 mod index;
 pub mod ingest;
 mod options;
-mod rate_limit;
+pub mod rate_limit;
 pub mod request_id;
 mod security;
 mod session;

@@ -23,8 +23,15 @@ pub struct SignInLimits {
     accounts: DefaultKeyedRateLimiter<String>,
 }
 
+impl Default for SignInLimits {
+    fn default() -> Self {
+        Self::new()
+    }
+}
+
 impl SignInLimits {
     /// Nothing tried yet.
+    #[must_use]
     pub fn new() -> Self {
         Self {
             addresses: DefaultKeyedRateLimiter::keyed(Quota::per_minute(BY_ADDRESS)),
@@ -33,6 +40,9 @@ impl SignInLimits {
     }
 
     /// Counts an attempt.
+    ///
+    /// # Errors
+    /// Where there were too many.
     pub fn check(&self, address: IpAddr, account: &str) -> Result<(), ApiError> {
         count(&self.addresses, &network(address))?;
         count(&self.accounts, &domain::email::key_of(account))
@@ -58,6 +68,7 @@ fn network(address: IpAddr) -> IpAddr {
 }
 
 /// Where a request comes from: the peer; behind proxies that are trusted, the last address that none of them vouches for itself.
+#[must_use]
 pub fn client_address(request: &HttpRequest, trusted: &[IpAddr]) -> IpAddr {
     let Some(peer) = request.peer_addr().map(|peer| peer.ip().to_canonical()) else {
         return Ipv6Addr::UNSPECIFIED.into();

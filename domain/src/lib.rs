@@ -3,7 +3,8 @@
 //! Everything here is a pure function or a plain value: what an event of a provider means ([`event`], [`smtp`]), whose
 //! mail it belongs to ([`email`]), what all events known about a recipient add up to ([`facts`], [`status`],
 //! [`clicks`]), how an address is doing ([`health`]) and whether it may be written to ([`standing`]), what a campaign's figures are ([`contribution`]) and when somebody should look
-//! at it ([`alerts`]), who is reminded of it ([`reminder`]), what stands in an exported file ([`table`]).
+//! at it ([`alerts`]), who is reminded of it ([`reminder`]), what stands in an exported file ([`table`]), when it is time
+//! for what is done again and again ([`schedule`]).
 //! The crates around this one bring the facts and store the results.
 
 pub mod alerts;
@@ -21,6 +22,7 @@ pub mod notify;
 pub mod provider;
 pub mod reading;
 pub mod reminder;
+pub mod schedule;
 pub mod smtp;
 pub mod standing;
 pub mod status;

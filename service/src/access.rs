@@ -17,6 +17,7 @@ use crate::error::Refusal;
 use crate::exports::links::LinkKey;
 use crate::exports::{ExportOptions, Exports};
 use crate::jobs;
+use crate::prune::Retention;
 use crate::statistics::Campaign;
 use crate::subject::{Role, Subject};
 use crate::together::Together;
@@ -43,6 +44,8 @@ pub struct Services {
     /// Told that jobs were added.
     due: Arc<Notify>,
     lease_seconds: i64,
+    /// For how long things are kept.
+    pub(crate) retention: Retention,
 }
 
 impl Services {
@@ -52,8 +55,15 @@ impl Services {
         let (cursor_key, changes) = (CursorKey::derive(secret), Changes::default());
         let (due, lease_seconds) = (Arc::default(), jobs::LEASE_SECONDS);
         let (data_dir, campaigns) = (data_dir.into(), Together::default());
-        let (link_key, exports) = (LinkKey::derive(secret), None);
-        Self { db, clock, cursor_key, data_dir, changes, campaigns, link_key, exports, due, lease_seconds }
+        let (link_key, exports, retention) = (LinkKey::derive(secret), None, Retention::default());
+        Self { db, clock, cursor_key, data_dir, changes, campaigns, link_key, exports, due, lease_seconds, retention }
+    }
+
+    /// The same that keeps things for other times.
+    #[must_use]
+    pub const fn with_retention(mut self, retention: Retention) -> Self {
+        self.retention = retention;
+        self
     }
 
     /// The same with another length of a job's lease.

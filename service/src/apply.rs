@@ -19,6 +19,7 @@ mod matching;
 mod partitions;
 mod pending;
 pub mod rematch;
+mod too_old;
 
 use std::sync::Arc;
 
@@ -143,6 +144,7 @@ impl Applier {
         now: Timestamp,
     ) -> Result<(Applied, Vec<i64>)> {
         let mut pending = claim.take_events();
+        too_old::refuse(transaction, &mut claim, &mut pending, now).await?;
         let mut applied =
             Applied { deliveries: claim.len(), events: pending.len().try_into().unwrap_or(u64::MAX), new: 0 };
         let mut rollup = RollUp::default();

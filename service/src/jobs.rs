@@ -124,9 +124,12 @@ pub async fn enqueue<C: ConnectionTrait>(connection: &C, job: NewJob, now: Times
 /// # Errors
 /// Those of the database.
 pub async fn due(db: &Db, queue: Queue, now: Timestamp, limit: i64) -> Result<Vec<i64>> {
+    // Each index is read in its order and no further than needed, however much waits.
     let sql = "SELECT id FROM (\
-               SELECT id, run_at FROM job WHERE queue = $3 AND state = 1 AND run_at <= $1 UNION ALL \
-               SELECT id, run_at FROM job WHERE queue = $3 AND state = 2 AND lease_until < $1) AS due ORDER BY run_at, id LIMIT $2";
+               SELECT id, run_at FROM (SELECT id, run_at FROM job WHERE queue = $3 AND state = 1 AND run_at <= $1 \
+                  ORDER BY run_at LIMIT $2) AS waiting UNION ALL \
+               SELECT id, run_at FROM (SELECT id, run_at FROM job WHERE queue = $3 AND state = 2 AND lease_until < $1 \
+                  ORDER BY lease_until LIMIT $2) AS abandoned) AS due ORDER BY run_at, id LIMIT $2";
     let rows = query_all(db.read(), sql, [now.micros().into(), limit.into(), queue.code().into()]).await?;
     Ok(rows.iter().map(|row| row.try_get_by_index(0)).collect::<Result<_, DbErr>>()?)
 }

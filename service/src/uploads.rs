@@ -90,6 +90,14 @@ pub(crate) async fn require<C: ConnectionTrait>(connection: &C, id: &str) -> Res
     if upload::Entity::find_by_id(id).exists(connection).await? { Ok(()) } else { Err(not_found().into()) }
 }
 
+/// Removes the file of an upload; one that is gone already stays so.
+pub(crate) async fn remove_file(services: &Services, id: &str) -> Result<()> {
+    match fs::remove_file(folder(services).join(id)).await {
+        Err(error) if error.kind() != io::ErrorKind::NotFound => Err(error.into()),
+        _ => Ok(()),
+    }
+}
+
 fn not_found() -> Refusal {
     Refusal::field(
         RefusalCode::NotFound,

@@ -105,6 +105,11 @@ nothing; lines that make no recipient are listed in a report.")]
   nachfass recount                         exit status 1 where something differs
   nachfass recount --campaign spring-2026 --repair")]
     Recount(RecountOptions),
+    /// Remove what is older than it is kept; running processes do that every night
+    #[command(after_help = "Examples:
+  nachfass prune --dry-run        only count
+  nachfass prune --json")]
+    Prune(PruneOptions),
     /// Manage API tokens
     #[command(after_help = "Example:
   nachfass token create --name dashboard --role viewer")]
@@ -374,6 +379,17 @@ pub struct RecountOptions {
     #[arg(long)]
     pub repair: bool,
     /// Print JSON
+    #[arg(long)]
+    pub json: bool,
+}
+
+/// What to remove.
+#[derive(Args, Clone, Copy, Debug)]
+pub struct PruneOptions {
+    /// Only count what would be removed
+    #[arg(long)]
+    pub dry_run: bool,
+    /// Print JSON, one object a line
     #[arg(long)]
     pub json: bool,
 }

@@ -9,6 +9,7 @@ use std::net::{IpAddr, SocketAddr};
 use connectors::sources::SourceSettings;
 use domain::Provider;
 use serde::Serialize;
+use service::prune::Retention;
 use tracing_subscriber::EnvFilter;
 use url::{Host, Url};
 
@@ -84,9 +85,11 @@ impl Config {
         check_addresses(self, &mut findings);
         check_stores(self, &mut findings);
         check_secret_key(self, &mut findings);
+        check_board(self, &mut findings);
         check_log(self, &mut findings);
         alerts::check(self, &mut findings);
         self.storage.check(&mut findings);
+        check_times(self, &mut findings);
         let mut names = HashSet::new();
         for (index, source) in self.sources.iter().enumerate() {
             let key = |field: &str| format!("sources[{index}].{field}");
@@ -180,6 +183,42 @@ fn check_secret_key(config: &Config, findings: &mut Findings<'_>) {
             let problem = format!("{} is open to every user of this machine", file.display());
             findings.warning("data_dir", problem, "chmod 600 it, and replace the key if others have been there");
         }
+    }
+}
+
+fn check_board(config: &Config, findings: &mut Findings<'_>) {
+    let board = &config.board_listen;
+    if board.is_empty() {
+        return;
+    }
+    let Ok(address) = board.parse::<SocketAddr>() else {
+        let problem = format!("{board:?} is not an IP address and a port");
+        findings.error("board_listen", problem, "write 127.0.0.1:8081, or leave it empty for no board");
+        return;
+    };
+    if config.redis_url.is_empty() {
+        findings.error(
+            "board_listen",
+            "it shows queues in Redis, and there is none",
+            "set redis_url, or leave it empty",
+        );
+    }
+    if !address.ip().is_loopback() {
+        let advice = "keep it to 127.0.0.1 and reach it through a tunnel, or put a reverse proxy with TLS before it";
+        findings.warning("board_listen", "passwords of admins may travel unencrypted", advice);
+    }
+}
+
+fn check_times(config: &Config, findings: &mut Findings<'_>) {
+    let zone = &config.schedule.time_zone;
+    if service::schedule::zone(zone).is_none() {
+        let problem = format!("{zone:?} is not a time zone");
+        findings.error("schedule.time_zone", problem, "write a name such as Europe/Berlin or UTC");
+    }
+    let (events, least) = (config.retention.events, Retention::LEAST_EVENTS);
+    if (1..least).contains(&events) {
+        let problem = format!("events cannot be kept for less than {least} days");
+        findings.error("retention.events", problem, "write 31 or more, or 0 for ever");
     }
 }
 

@@ -244,6 +244,28 @@ fn secrets_of_alerts_do_not_show() {
 }
 
 #[test]
+fn times_are_judged() {
+    assert_eq!(findings("[schedule]\ntime_zone = \"Berlin\""), error("schedule.time_zone"));
+    assert_eq!(findings("[schedule]\ntime_zone = \"America/New_York\""), []);
+    assert_eq!(findings("[retention]\nevents = 30"), error("retention.events"));
+    assert_eq!(findings("[retention]\nevents = 0"), []);
+    assert_eq!(
+        load("", &[]).expect("ok").retention,
+        Retention::default(),
+        "the commented defaults are those of the code"
+    );
+}
+
+#[test]
+fn the_board_is_for_admins_alone() {
+    let services = "database_url = \"postgresql://a/b\"\nredis_url = \"redis://localhost\"\n";
+    assert_eq!(findings(&format!("{services}board_listen = \"127.0.0.1:8081\"")), []);
+    assert_eq!(findings(&format!("{services}board_listen = \"0.0.0.0:8081\"")), warning("board_listen"));
+    assert_eq!(findings(&format!("{services}board_listen = \"8081\"")), error("board_listen"));
+    assert_eq!(findings("board_listen = \"127.0.0.1:8081\""), error("board_listen"));
+}
+
+#[test]
 fn a_source_must_be_able_to_tell_its_provider_from_others() {
     assert_eq!(findings(&source("mailgun", "")), error("sources[0].secrets"));
     assert_eq!(findings(&source("mailgun", "secrets = [\"s\"]")), []);

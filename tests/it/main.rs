@@ -31,3 +31,5 @@ mod export;
 mod ingest;
 #[cfg(test)]
 mod subscription;
+#[cfg(test)]
+mod upkeep;

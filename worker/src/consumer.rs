@@ -5,10 +5,11 @@ use std::sync::Arc;
 use futures::future::{BoxFuture, try_join_all};
 use service::error::Causes;
 use service::jobs::Queue;
+use service::schedule::Rule;
 use tokio_util::sync::CancellationToken;
 
 use crate::queue::{Handler, Pointer, Queues};
-use crate::{Deps, Wake, WorkerError, jobs};
+use crate::{Deps, Wake, WorkerError, jobs, schedule};
 
 /// What a worker process does.
 #[derive(Clone, Debug)]
@@ -19,6 +20,8 @@ pub struct WorkerOptions {
     pub concurrency: usize,
     /// How many transactions apply deliveries at the same time.
     pub appliers: usize,
+    /// What it does again and again.
+    pub rules: Arc<[Rule]>,
 }
 
 /// Works until `shutdown`, then finishes what it is doing.
@@ -38,8 +41,10 @@ pub async fn run(
         queues.consume(queue, concurrency, handler(deps, wake, shutdown.clone()), shutdown)
     };
     let sweeper = tokio::spawn(jobs::rematch::sweep(deps.clone(), shutdown.clone()));
+    let schedule = tokio::spawn(schedule::run(deps.services.clone(), options.rules.clone(), shutdown.clone()));
     let result = try_join_all(options.queues.iter().copied().map(consume)).await;
     sweeper.abort();
+    schedule.abort();
     result.map(|_| ())
 }
 

@@ -15,4 +15,10 @@ pub enum WorkerError {
     /// The queue in memory is there for one process: another one cannot work on it.
     #[error("the queue in memory has been taken already")]
     Taken,
+    /// The board shows what is in Redis.
+    #[error("the queue is in memory: there is nothing that the board could show")]
+    NoBoard,
+    /// An address could not be served.
+    #[error("an address could not be served")]
+    Io(#[from] std::io::Error),
 }

@@ -5,6 +5,7 @@ mod check_alerts;
 mod export;
 mod import;
 mod notify;
+mod prune;
 pub mod rematch;
 mod review_addresses;
 mod settle_recipients;
@@ -40,12 +41,16 @@ async fn work(deps: &Deps, job: &ClaimedJob) -> Result<()> {
         JobKind::CheckAlerts => check_alerts::run(deps, job).await,
         JobKind::Notify => notify::run(deps, job).await,
         JobKind::Export => export::run(deps, job).await,
+        JobKind::Prune => prune::run(deps, job).await,
         _ => Err(ServiceError::Inconsistent(format!("this version has no job {}", job.kind))),
     }
 }
 
 /// Claims a job and does it. A job that somebody else has, or has done, is left alone.
 pub async fn run(deps: &Deps, id: i64, shutdown: &CancellationToken) {
+    if shutdown.is_cancelled() {
+        return;
+    }
     let services = &deps.services;
     let claimed = jobs::claim(services, Which::Id(id), &deps.name, services.now(), services.lease_until()).await;
     let job = match claimed {

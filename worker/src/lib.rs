@@ -3,12 +3,16 @@
 //! The database says what is due; the queue only carries pointers that wake somebody ([`queue`]). Whatever a pointer says is looked
 //! up and claimed before anything is done, so a lost or doubled pointer does no harm: [`relay`] looks for what was forgotten.
 
+pub mod board;
 pub mod changes;
 mod consumer;
 mod error;
 mod jobs;
 pub mod queue;
 mod relay;
+pub mod schedule;
+#[cfg(test)]
+mod tests;
 
 use std::sync::Arc;
 

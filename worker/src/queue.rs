@@ -9,8 +9,9 @@
 //! for good; errors never retried by apalis; a restart with back-off when any error of Redis ended a worker; and a cleaner, because
 //! nothing in its keys expires.
 
+pub(crate) mod figures;
 mod memory;
-mod redis;
+pub(crate) mod redis;
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -116,7 +117,7 @@ impl Queues {
 }
 
 /// The name of a queue in Redis.
-const fn name(queue: Queue) -> &'static str {
+pub(crate) const fn queue_name(queue: Queue) -> &'static str {
     match queue {
         Queue::Events => "nachfass-events",
         Queue::Interactive => "nachfass-interactive",
@@ -126,7 +127,7 @@ const fn name(queue: Queue) -> &'static str {
 
 /// A worker's name, never used before.
 fn worker_name(queue: Queue) -> String {
-    format!("{}-{}-{}", name(queue), std::process::id(), ulid::Ulid::generate())
+    format!("{}-{}-{}", queue_name(queue), std::process::id(), ulid::Ulid::generate())
 }
 
 /// How long the work that is running when the process is told to end may take to finish.
@@ -145,7 +146,11 @@ fn work(
 }
 
 /// Runs a worker; once the end is asked for, it has [`DRAIN`] to finish what it is doing.
-async fn drained(queue: Queue, shutdown: CancellationToken, monitor: Monitor) -> Result<(), WorkerError> {
+pub(crate) async fn until_shutdown(
+    name: &'static str,
+    shutdown: CancellationToken,
+    monitor: Monitor,
+) -> Result<(), WorkerError> {
     let context = monitor.context();
     let mut running = Box::pin(monitor.run());
     let ended = tokio::select! {
@@ -156,7 +161,7 @@ async fn drained(queue: Queue, shutdown: CancellationToken, monitor: Monitor) ->
             match tokio::time::timeout(DRAIN, running).await {
                 Ok(ended) => ended,
                 Err(_) => {
-                    tracing::warn!(queue = name(queue), "work was still running at the end; it is taken up at the next start");
+                    tracing::warn!(worker = name, "work was still running at the end; it is taken up at the next start");
                     return Ok(());
                 }
             }

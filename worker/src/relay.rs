@@ -48,8 +48,10 @@ const FEW: usize = 20;
 /// While the queue cannot be reached, a worker does so many jobs of each queue at the same time.
 const SLOWLY: usize = 4;
 
-/// How often the database is asked for what is due, whether or not anybody said so.
+/// How often the database is asked for what is due, whether or not anybody said so …
 const LOOK_EVERY: Duration = Duration::from_millis(500);
+/// … and how soon again where more was due than is pushed ahead: short jobs are done long before the next look.
+const LOOK_SOON: Duration = Duration::from_millis(50);
 /// Pushes lie at least this far apart: appliers go on by themselves while there is work.
 const PUSH_EVERY: Duration = Duration::from_millis(20);
 
@@ -78,7 +80,11 @@ impl Relay {
                 () = self.services.jobs_added() => false,
                 _ = look.tick() => false,
             };
-            if let Err(error) = self.relay(told).await {
+            let looked = self.relay(told).await;
+            if looked.as_ref().is_ok_and(|more| *more) {
+                look.reset_after(LOOK_SOON);
+            }
+            if let Err(error) = looked {
                 let due = warned.is_none_or(|at| at.elapsed() > Duration::from_secs(30));
                 if due {
                     warned = Some(Instant::now());
@@ -89,7 +95,8 @@ impl Relay {
         }
     }
 
-    async fn relay(&mut self, told: bool) -> Result<(), WorkerError> {
+    /// Whether more is due than was pushed ahead.
+    async fn relay(&mut self, told: bool) -> Result<bool, WorkerError> {
         // An error of the queue is reported, but must not keep the rest waiting.
         let deliveries = self.relay_deliveries(told).await;
         let jobs = self.relay_jobs().await;
@@ -110,18 +117,19 @@ impl Relay {
         pushed.map(|_| ())
     }
 
-    async fn relay_jobs(&mut self) -> Result<(), WorkerError> {
-        let mut result = Ok(());
+    async fn relay_jobs(&mut self) -> Result<bool, WorkerError> {
+        let (mut result, mut more) = (Ok(()), false);
         let mut still_due = HashMap::new();
         for queue in Queue::ALL.iter().copied() {
             let due = jobs::due(self.services.db(), queue, self.services.now(), AHEAD).await?;
+            more |= i64::try_from(due.len()).is_ok_and(|due| due >= AHEAD);
             let pushed = if due.is_empty() { Ok(()) } else { self.relay_queue(queue, &due).await };
             result = result.and(pushed);
             still_due.extend(due.into_iter().filter_map(|id| Some((id, *self.pushed.get(&id)?))));
         }
         // Whoever was claimed is forgotten, and pushed at once when it is due again.
         self.pushed = still_due;
-        result
+        result.map(|()| more)
     }
 
     /// Pushes those of `due` that were not pushed lately.

@@ -125,11 +125,21 @@ impl Claim {
         std::mem::take(&mut self.events)
     }
 
+    /// Notes that so many events of a delivery are not applied.
+    pub fn refuse(&mut self, delivery: i64, events: usize, reason: &str) {
+        let Some(claimed) = self.deliveries.iter_mut().find(|claimed| claimed.id == delivery) else { return };
+        claimed.state = DeliveryState::Partial;
+        claimed.events = claimed.events.saturating_sub(events);
+        claimed.failures += events;
+        let error = claimed.error.take().map(|error| format!("{error}\n{reason}"));
+        claimed.error = Some(error.unwrap_or_else(|| reason.to_owned()));
+    }
+
     /// Marks the deliveries as done; `new` are the events that were not known before.
     pub async fn finish(self, transaction: &DatabaseTransaction, new: &[Pending], now: Timestamp) -> Result<()> {
         let mut new_events: HashMap<i64, i32> = HashMap::new();
         for event in new {
-            *new_events.entry(event.id >> PLACE_BITS).or_default() += 1;
+            *new_events.entry(event.delivery()).or_default() += 1;
         }
         let mut batch = Batch::new(&[
             ("id", Column::Big),

@@ -91,6 +91,11 @@ impl Pending {
         }
     }
 
+    /// The delivery that it came in.
+    pub const fn delivery(&self) -> i64 {
+        self.id >> PLACE_BITS
+    }
+
     /// What the facts of the recipient depend on.
     pub fn report(&self) -> Report<'_> {
         Report {

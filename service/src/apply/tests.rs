@@ -2,6 +2,7 @@
 
 mod beside;
 mod escalation;
+mod pruned;
 
 use std::sync::Arc;
 

@@ -12,7 +12,7 @@ use futures::{SinkExt, StreamExt};
 use service::jobs::Queue;
 use tokio_util::sync::CancellationToken;
 
-use super::{Handler, MOST, Pointer, drained, worker_name};
+use super::{Handler, MOST, Pointer, queue_name, until_shutdown, worker_name};
 use crate::error::WorkerError;
 
 /// Queues within this process; clones share them.
@@ -92,6 +92,6 @@ impl MemoryQueues {
                 .concurrency(concurrency)
                 .build(move |pointer: Pointer| super::work(&handler, pointer))
         });
-        drained(queue, shutdown, monitor).await
+        until_shutdown(queue_name(queue), shutdown, monitor).await
     }
 }

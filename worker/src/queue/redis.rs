@@ -8,10 +8,10 @@ use apalis_redis::{Config, RedisStorage};
 use redis::aio::{ConnectionManager, ConnectionManagerConfig};
 use redis::{AsyncCommands, Client};
 use service::jobs::Queue;
-use tokio::sync::Mutex;
+use tokio::sync::{Mutex, Semaphore};
 use tokio_util::sync::CancellationToken;
 
-use super::{Handler, MOST, Pointer, drained, name, worker_name};
+use super::{DRAIN, Handler, MOST, Pointer, queue_name, until_shutdown, worker_name};
 use crate::error::WorkerError;
 
 /// How often a worker looks for pointers.
@@ -24,6 +24,11 @@ const LONGEST_WAIT: Duration = Duration::from_secs(10);
 /// How often the cleaner looks, and how many tasks it removes at once.
 const CLEAN_EVERY: Duration = Duration::from_secs(10);
 const CLEAN_BATCH: usize = 1_000;
+/// As many pointers are pushed before it is asked again whether there is room: other processes push at the same time, and all of them
+/// together must stay far below what ends a queue.
+const PUSH_TOGETHER: usize = 50;
+/// What apalis keeps of a worker is forgotten so many seconds after it was last there.
+const FORGET_AFTER: i64 = 600;
 
 /// Queues through Redis; clones share the connection.
 #[derive(Clone)]
@@ -32,8 +37,8 @@ pub struct RedisQueues {
     connection: Arc<Mutex<Option<ConnectionManager>>>,
 }
 
-fn config(queue: Queue) -> Config {
-    Config::default().queue(name(queue)).batch_size(1).heartbeat_interval(HEARTBEAT).missed_heartbeats(6)
+pub(super) fn config(queue: Queue) -> Config {
+    Config::default().queue(queue_name(queue)).batch_size(1).heartbeat_interval(HEARTBEAT).missed_heartbeats(6)
 }
 
 impl RedisQueues {
@@ -42,7 +47,7 @@ impl RedisQueues {
     }
 
     /// The connection for pushing: made once, it reconnects by itself.
-    async fn connection(&self) -> Result<ConnectionManager, WorkerError> {
+    pub(super) async fn connection(&self) -> Result<ConnectionManager, WorkerError> {
         let mut connection = self.connection.lock().await;
         if let Some(connection) = connection.as_ref() {
             return Ok(connection.clone());
@@ -66,23 +71,32 @@ impl RedisQueues {
     }
 
     pub(super) async fn push(&self, queue: Queue, pointers: &[Pointer]) -> Result<usize, WorkerError> {
-        let room = self.room(queue).await?.min(pointers.len());
         let mut storage = RedisStorage::new(self.connection().await?).with_config(config(queue));
-        for pointer in pointers.iter().take(room) {
-            storage.push(*pointer).await.map_err(|error| WorkerError::Queue(error.to_string()))?;
+        let mut pushed = 0;
+        for some in pointers.chunks(PUSH_TOGETHER) {
+            let room = self.room(queue).await?.min(some.len());
+            for pointer in some.iter().take(room) {
+                storage.push(*pointer).await.map_err(|error| WorkerError::Queue(error.to_string()))?;
+                pushed += 1;
+            }
+            if room < some.len() {
+                break;
+            }
         }
-        Ok(room)
+        Ok(pushed)
     }
 
     pub(super) async fn consume(self, queue: Queue, concurrency: usize, handler: Handler, shutdown: CancellationToken) {
         let cleaner = tokio::spawn(self.clone().clean(queue, shutdown.clone()));
+        let places = Arc::new(Semaphore::new(concurrency));
+        let handler = detached(handler, places.clone());
         let mut wait = FIRST_WAIT;
         while !shutdown.is_cancelled() {
             let started = tokio::time::Instant::now();
             if let Err(error) =
                 consume_once(self.client.clone(), queue, concurrency, handler.clone(), shutdown.clone()).await
             {
-                tracing::warn!(queue = name(queue), error = %error, "a worker of the queue ended and is started again");
+                tracing::warn!(queue = queue_name(queue), error = %error, "a worker of the queue ended and is started again");
             }
             wait = if started.elapsed() > LONGEST_WAIT { FIRST_WAIT } else { (wait * 2).min(LONGEST_WAIT) };
             tokio::select! {
@@ -91,6 +105,16 @@ impl RedisQueues {
             }
         }
         cleaner.abort();
+        // Also what went on while its worker had ended.
+        let all = u32::try_from(concurrency).unwrap_or(u32::MAX);
+        tokio::time::timeout(DRAIN, places.acquire_many(all)).await.ok();
+    }
+
+    /// The queues as apalis knows them, for its board.
+    pub(crate) async fn storages(&self) -> Result<Vec<(Queue, RedisStorage<Pointer>)>, WorkerError> {
+        let connection = self.connection().await?;
+        let storage = |queue: &Queue| (*queue, RedisStorage::new(connection.clone()).with_config(config(*queue)));
+        Ok(Queue::ALL.iter().map(storage).collect())
     }
 
     /// Removes what apalis leaves behind of tasks that are done.
@@ -101,7 +125,24 @@ impl RedisQueues {
                 () = tokio::time::sleep(CLEAN_EVERY) => {}
             }
             while let Ok(true) = self.clean_some(queue).await {}
+            // Where Redis is away, there is nothing to clean.
+            self.expire_workers(queue).await.ok();
         }
+    }
+
+    /// Has what apalis keeps of workers end with them: each start has a new name. Whoever lives is seen again before that.
+    pub(crate) async fn expire_workers(&self, queue: Queue) -> Result<(), WorkerError> {
+        let mut connection = self.connection().await?;
+        let workers = config(queue).workers_set();
+        let alive: Vec<String> = connection.zrange(&workers, 0, -1).await?;
+        if alive.is_empty() {
+            return Ok(());
+        }
+        let mut pipe = redis::pipe();
+        for name in alive {
+            pipe.expire(format!("{workers}:metadata:{name}"), FORGET_AFTER).ignore();
+        }
+        Ok(pipe.query_async::<()>(&mut connection).await?)
     }
 
     /// Removes some; says whether there may be more.
@@ -124,6 +165,24 @@ impl RedisQueues {
         }
         Ok(more)
     }
+}
+
+/// The same, but what has begun goes on when apalis drops it, because Redis was away or was emptied and the worker ended: work does
+/// not depend on Redis. There are never more than `places` at the same time, over all workers that follow each other.
+fn detached(handler: Handler, places: Arc<Semaphore>) -> Handler {
+    Arc::new(move |pointer| {
+        let (handler, places) = (handler.clone(), places.clone());
+        Box::pin(async move {
+            let Ok(place) = places.acquire_owned().await else { return };
+            let work = tokio::spawn(async move {
+                handler(pointer).await;
+                drop(place);
+            });
+            if work.await.is_err() {
+                tracing::error!("work of the queue ended in a panic");
+            }
+        })
+    })
 }
 
 async fn connect(client: &Client) -> Result<ConnectionManager, WorkerError> {
@@ -154,5 +213,5 @@ async fn consume_once(
             .concurrency(concurrency)
             .build(move |pointer: Pointer| super::work(&handler, pointer))
     });
-    drained(queue, shutdown, monitor).await
+    until_shutdown(queue_name(queue), shutdown, monitor).await
 }
