@@ -23,7 +23,9 @@ pub mod ingest;
 pub mod jobs;
 pub mod recipients;
 pub mod recount;
+pub mod reminders;
 pub mod rollup;
+pub mod skipped;
 pub mod statistics;
 pub mod subject;
 #[cfg(test)]

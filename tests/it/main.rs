@@ -26,4 +26,6 @@ mod demo;
 #[cfg(test)]
 mod ingest;
 #[cfg(test)]
+mod reminders;
+#[cfg(test)]
 mod subscription;

@@ -1,7 +1,9 @@
 //! The jobs, one file each. A job is registered by one line in [`work`].
 
+mod check_reminders;
 mod import;
 pub mod rematch;
+mod remind;
 
 use std::time::Duration;
 
@@ -24,6 +26,8 @@ async fn work(deps: &Deps, job: &ClaimedJob) -> Result<()> {
     match job.kind {
         JobKind::Import => import::run(deps, job).await,
         JobKind::Rematch => rematch::run(deps, job).await,
+        JobKind::Remind => remind::run(deps, job).await,
+        JobKind::CheckReminders => check_reminders::run(deps, job).await,
         _ => Err(ServiceError::Inconsistent(format!("this version has no job {}", job.kind))),
     }
 }

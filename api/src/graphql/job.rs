@@ -1,10 +1,12 @@
 //! Jobs: work that is done behind the request.
 
 use async_graphql::{Context, ID, InputObject, Object, SimpleObject};
+use serde::de::DeserializeOwned;
 use service::Access;
 use service::import::ImportResult;
 use service::jobs;
 use service::recipients::paging::{Count, PageArgs};
+use service::reminders::Reminded;
 
 use super::campaign::Campaign;
 use super::connection::{Connection, List};
@@ -12,21 +14,19 @@ use super::errors::{Result, UserError, outcome};
 use super::node::Key;
 use super::scalars::{DateTime, at, int};
 use super::schema::{access, reader};
+use super::skipped::SkippedCount;
 use super::words::{JobKind, JobState};
 
 /// Work that is done behind the request.
 pub struct Job {
     row: jobs::Job,
-    result: Option<ImportResult>,
     sees_personal_data: bool,
 }
 
 impl Job {
     /// A job as `access` may see it.
     pub(super) fn new(row: jobs::Job, access: Result<&Access>) -> Result<Self> {
-        let result = row.result.clone().filter(|_| row.kind == jobs::JobKind::Import);
-        let result = result.and_then(|result| serde_json::from_value(result).ok());
-        Ok(Self { row, result, sees_personal_data: access?.subject().sees_personal_data() })
+        Ok(Self { row, sees_personal_data: access?.subject().sees_personal_data() })
     }
 }
 
@@ -90,7 +90,7 @@ impl Job {
 
     /// What came of it; null until it has succeeded.
     async fn result(&self) -> Option<JobResult> {
-        self.result.as_ref().map(JobResult::from)
+        JobResult::of(&self.row)
     }
 
     /// Who wanted it, as in the audit log: `user:1`, `token:2`.
@@ -100,24 +100,45 @@ impl Job {
 }
 
 /// What came of a job.
-#[derive(SimpleObject)]
+#[derive(Default, SimpleObject)]
 pub struct JobResult {
-    /// The campaign that was worked on.
-    campaign: Option<Campaign>,
+    /// The campaign that was worked on, or the first one that was made.
+    pub(super) campaign: Option<Campaign>,
+    /// The campaigns that reminders were added to.
+    pub(super) campaigns: Vec<Campaign>,
     /// Recipients that are new.
-    added: Option<i32>,
+    pub(super) added: Option<i32>,
     /// Recipients that were there, and about whom something new was said.
-    updated: Option<i32>,
+    pub(super) updated: Option<i32>,
     /// Recipients that were there just so.
-    unchanged: Option<i32>,
-    /// Recipients that are not to be sent to: doubles, invalid and blocked addresses.
-    skipped: Option<i32>,
+    pub(super) unchanged: Option<i32>,
+    /// What was left out. Of an import, recipients that are not to be sent to: doubles, invalid and blocked addresses.
+    pub(super) skipped: Option<i32>,
     /// Lines of a file that made no recipient.
-    rejected: Option<i32>,
+    pub(super) rejected: Option<i32>,
+    /// What was left out, by reason. Of reminders, the reasons are those of `reminderPreview`.
+    pub(super) skipped_by_reason: Vec<SkippedCount>,
 }
 
-impl From<&ImportResult> for JobResult {
-    fn from(result: &ImportResult) -> Self {
+impl JobResult {
+    /// What came of a job that has succeeded; `None` for kinds that have nothing to show.
+    fn of(job: &jobs::Job) -> Option<Self> {
+        let result = job.result.clone()?;
+        match job.kind {
+            jobs::JobKind::Import => read::<ImportResult>(result),
+            jobs::JobKind::Remind => read::<Reminded>(result),
+            _ => None,
+        }
+    }
+}
+
+/// A result as its kind of job writes it down.
+fn read<T: DeserializeOwned + Into<JobResult>>(result: serde_json::Value) -> Option<JobResult> {
+    serde_json::from_value::<T>(result).ok().map(Into::into)
+}
+
+impl From<ImportResult> for JobResult {
+    fn from(result: ImportResult) -> Self {
         Self {
             campaign: Some(Campaign::unread(result.campaign_id)),
             added: Some(int(result.counts.imported)),
@@ -125,6 +146,7 @@ impl From<&ImportResult> for JobResult {
             unchanged: Some(int(result.counts.unchanged)),
             skipped: Some(int(result.counts.skipped)),
             rejected: Some(int(result.counts.rejected)),
+            ..Self::default()
         }
     }
 }

@@ -16,8 +16,10 @@ mod mutation;
 mod node;
 mod query;
 mod recipient;
+mod reminder;
 mod scalars;
 mod schema;
+mod skipped;
 mod statistics;
 mod subscription;
 #[cfg(test)]

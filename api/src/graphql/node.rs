@@ -11,6 +11,7 @@ use super::campaign::Campaign;
 use super::delivery::Delivery;
 use super::job::Job;
 use super::recipient::Recipient;
+use super::reminder::ReminderRule;
 
 /// Anything that can be asked for again by its id.
 #[derive(Interface)]
@@ -26,6 +27,8 @@ pub enum Node {
     Job(Job),
     /// A request of a provider.
     Delivery(Delivery),
+    /// A rule for reminders.
+    ReminderRule(ReminderRule),
 }
 
 /// What an id stands for.
@@ -49,6 +52,8 @@ pub enum Key {
     Job(i64),
     /// An API token.
     Token(i64),
+    /// A rule for reminders.
+    ReminderRule(i64),
 }
 
 impl Key {
@@ -64,7 +69,8 @@ impl Key {
             | Self::Click(id)
             | Self::Delivery(id)
             | Self::Job(id)
-            | Self::Token(id) => format!("{kind}:{id}"),
+            | Self::Token(id)
+            | Self::ReminderRule(id) => format!("{kind}:{id}"),
         };
         ID(URL_SAFE_NO_PAD.encode(text))
     }
@@ -81,6 +87,7 @@ impl Key {
             Self::Delivery(_) => "Delivery",
             Self::Job(_) => "Job",
             Self::Token(_) => "ApiToken",
+            Self::ReminderRule(_) => "ReminderRule",
         }
     }
 
@@ -113,6 +120,7 @@ impl Key {
             "Delivery" => Self::Delivery(key),
             "Job" => Self::Job(key),
             "ApiToken" => Self::Token(key),
+            "ReminderRule" => Self::ReminderRule(key),
             _ => return None,
         })
     }
@@ -169,6 +177,14 @@ pub(super) fn job(id: &ID) -> Result<i64, Refusal> {
     }
 }
 
+/// The rule for reminders that an id stands for.
+pub(super) fn reminder_rule(id: &ID) -> Result<i64, Refusal> {
+    match Key::parse(id)? {
+        Key::ReminderRule(id) => Ok(id),
+        other => Err(other.wrong("ReminderRule")),
+    }
+}
+
 /// The API token that an id stands for.
 pub(super) fn token(id: &ID) -> Result<i64, Refusal> {
     match Key::parse(id)? {
@@ -194,6 +210,7 @@ mod tests {
             Key::Delivery(7),
             Key::Job(8),
             Key::Token(9),
+            Key::ReminderRule(10),
         ] {
             assert_eq!(Key::parse(&key.id()), Ok(key));
         }

@@ -2,6 +2,7 @@
 
 mod fixture;
 mod privacy;
+mod reminders;
 mod requests;
 mod schema;
 mod watching;

@@ -62,6 +62,10 @@ fn documents(types: &[Value]) -> Vec<String> {
     ] {
         documents.push(format!("{{ {field}(first: 2){} }}", select(types, connection, &mut Vec::new())));
     }
+    let rules = select(types, "ReminderRule", &mut Vec::new());
+    documents.push(format!("{{ reminderRules{rules} }}"));
+    let preview = select(types, "ReminderPreview", &mut Vec::new());
+    documents.push(format!("{{ reminderPreview(input: {{ name: \"x\", campaignNamePattern: \"*\" }}){preview} }}"));
     let address = select(types, "Address", &mut Vec::new());
     documents.push(format!("{{ address(email: \"Erika.Muster@kleinfirma.example\"){address} }}"));
     let campaign = &ids()[0].1.0;
@@ -132,6 +136,9 @@ async fn what_a_viewer_may_not_ask_is_forbidden() {
         "mutation { createCampaign(input: { key: \"x\", name: \"X\" }) { userErrors { code } } }",
         "mutation($campaign: ID!) { cancelCampaign(id: $campaign) { userErrors { code } } }",
         "mutation($campaign: ID!) { importRecipients(input: { campaignId: $campaign, uploadId: \"x\" }) { userErrors { code } } }",
+        "mutation { saveReminderRule(input: { name: \"x\", campaignNamePattern: \"*\" }) { userErrors { code } } }",
+        "mutation { deleteReminderRule(id: \"x\") { userErrors { code } } }",
+        "mutation { runReminderNow(ruleId: \"x\") { userErrors { code } } }",
         "mutation { createApiToken(input: { name: \"x\", role: ADMIN }) { secret } }",
     ] {
         assert_eq!(fixture.error(Role::Viewer, query).await, "FORBIDDEN", "{query}");
