@@ -291,7 +291,14 @@ mod tests {
     };
 
     fn candidate(facts: &Facts) -> Candidate<'_> {
-        Candidate { facts, reminders: &[], is_simulator: false, address: WELL, campaign_sent_at: None, is_canceled: false }
+        Candidate {
+            facts,
+            reminders: &[],
+            is_simulator: false,
+            address: WELL,
+            campaign_sent_at: None,
+            is_canceled: false,
+        }
     }
 
     const RULE: Targeting = Targeting { after_hours: 72, audience: ReminderAudience::NoHumanSignal, max_reminders: 1 };
@@ -320,16 +327,8 @@ mod tests {
         let at = |address| Candidate { address, ..base.clone() };
         for (candidate, reason, skip) in [
             (Candidate { is_simulator: true, ..base.clone() }, Exclusion::Simulator, None),
-            (
-                at(Address { is_consent_withdrawn: true, ..WELL }),
-                Exclusion::NoConsent,
-                Some(SkipReason::NoConsent),
-            ),
-            (
-                at(Address { is_unsubscribed: true, ..WELL }),
-                Exclusion::Unsubscribed,
-                Some(SkipReason::NoSubscription),
-            ),
+            (at(Address { is_consent_withdrawn: true, ..WELL }), Exclusion::NoConsent, Some(SkipReason::NoConsent)),
+            (at(Address { is_unsubscribed: true, ..WELL }), Exclusion::Unsubscribed, Some(SkipReason::NoSubscription)),
             (
                 at(Address { health: AddressHealth::Blocked, ..WELL }),
                 Exclusion::BlockedAddress,
@@ -349,7 +348,11 @@ mod tests {
         }
         for (facts, reason, skip) in [
             (Facts::default(), Exclusion::NotSent, SkipReason::ProviderRefused),
-            (Facts { unsubscribed_at: Some(at_hour(1)), ..sent(0) }, Exclusion::Unsubscribed, SkipReason::NoSubscription),
+            (
+                Facts { unsubscribed_at: Some(at_hour(1)), ..sent(0) },
+                Exclusion::Unsubscribed,
+                SkipReason::NoSubscription,
+            ),
             (Facts { complained_at: Some(at_hour(1)), ..sent(0) }, Exclusion::Complained, SkipReason::NoConsent),
             (Facts { hard_bounced_at: Some(at_hour(1)), ..sent(0) }, Exclusion::Bounced, SkipReason::BlockedAddress),
             (Facts { opens: 1, ..sent(0) }, Exclusion::Responded, SkipReason::Responded),
@@ -363,14 +366,16 @@ mod tests {
     fn further_reminders_follow_the_one_before() {
         let rule = Targeting { max_reminders: 3, ..RULE };
         let facts = sent(0);
-        let after = |reminders: &[Facts], hour| {
-            check(&Candidate { reminders, ..candidate(&facts) }, &rule, at_hour(hour))
-        };
+        let after =
+            |reminders: &[Facts], hour| check(&Candidate { reminders, ..candidate(&facts) }, &rule, at_hour(hour));
         assert_eq!(after(&[Facts::default()], 1_000), Err(Exclusion::TooSoon), "the first has not gone out yet");
         assert_eq!(after(&[sent(100)], 171), Err(Exclusion::TooSoon));
         assert_eq!(after(&[sent(100)], 172), Ok(()));
         assert_eq!(after(&[Facts { opens: 1, ..sent(100) }, sent(200)], 1_000), Err(Exclusion::Responded));
-        assert_eq!(after(&[Facts { hard_bounced_at: Some(at_hour(101)), ..sent(100) }], 1_000), Err(Exclusion::Bounced));
+        assert_eq!(
+            after(&[Facts { hard_bounced_at: Some(at_hour(101)), ..sent(100) }], 1_000),
+            Err(Exclusion::Bounced)
+        );
         let complained = Facts { complained_at: Some(at_hour(101)), ..sent(100) };
         assert_eq!(after(&[complained, sent(200)], 1_000), Err(Exclusion::Complained));
         let skipped = Facts { skip: Some(SkipReason::Responded), ..Facts::default() };

@@ -15,7 +15,8 @@ async fn those_who_did_not_read(site: Site) {
     site.write("spring.csv", fixture("spring.csv"));
     let _running = site.start().await;
     let sent_at = "2026-03-02T08:00:00Z";
-    let import = ["import", "--campaign", "spring", "--name", "Spring", "--state", "sent", "--sent-at", sent_at, "--json"];
+    let import =
+        ["import", "--campaign", "spring", "--name", "Spring", "--state", "sent", "--sent-at", sent_at, "--json"];
     let imported = site.run_json(import.into_iter().chain(["spring.csv"]));
     let campaign = imported["campaignId"].as_str().expect("an id");
     let api = site.client("admin");
@@ -85,7 +86,8 @@ async fn run(api: &Api, rule: &str) -> Value {
     let data = api.ask(query, json!({ "id": rule })).await;
     let job = data["runReminderNow"]["job"]["id"].as_str().unwrap_or_else(|| panic!("{data}"));
     api.finished(job).await;
-    let query = "query($id: ID!) { job(id: $id) { result { added campaign { id } skippedByReason { reason count } } } }";
+    let query =
+        "query($id: ID!) { job(id: $id) { result { added campaign { id } skippedByReason { reason count } } } }";
     api.ask(query, json!({ "id": job })).await["job"]["result"].take()
 }
 

@@ -185,7 +185,7 @@ impl ReminderRule {
 
     /// In which hours reminders are made; null: at any time.
     async fn send_between(&self) -> Option<SendWindow> {
-        self.0.window.as_ref().map(SendWindow::from)
+        self.0.window.as_ref().map(Into::into)
     }
 
     /// What is made of those who are due.

@@ -114,7 +114,14 @@ async fn worth_a_look(services: &Services, rule: &ReminderRule) -> Result<Vec<Wo
         ReminderAudience::NoHumanSignal => "s.sent_only + s.delivered_only",
         ReminderAudience::NotClicked => "s.sent_only + s.delivered_only + s.read",
     };
-    let mut values = vec![rule.id.into(), before(after), before(PAUSE), before(DAY), before(after + YOUNG), rule.updated_at.micros().into()];
+    let mut values = vec![
+        rule.id.into(),
+        before(after),
+        before(PAUSE),
+        before(DAY),
+        before(after + YOUNG),
+        rule.updated_at.micros().into(),
+    ];
     let only = match rule.scope {
         Scope::Campaign(campaign) => {
             values.push(campaign.into());
@@ -163,11 +170,11 @@ pub(super) async fn ask<C: ConnectionTrait>(
     created_by: &str,
     now: Timestamp,
 ) -> Result<Asked> {
-    let key = [payload.rule_id, payload.campaign_id.unwrap_or_default()];
+    let (rule, campaign) = (payload.rule_id, payload.campaign_id.unwrap_or_default());
     // The row is the lock: who asks for the same at the same moment waits here.
     let sql = "INSERT INTO reminder_check (rule_id, campaign_id, job_id, checked_at) VALUES ($1, $2, 0, 0) \
                ON CONFLICT (rule_id, campaign_id) DO UPDATE SET job_id = reminder_check.job_id RETURNING job_id, checked_at";
-    let row = query_one(connection, sql, key.map(Into::into)).await?;
+    let row = query_one(connection, sql, [rule.into(), campaign.into()]).await?;
     let (last, checked_at): (i64, i64) = match row {
         Some(row) => (row.try_get_by_index(0)?, row.try_get_by_index(1)?),
         None => (0, 0),
@@ -179,8 +186,8 @@ pub(super) async fn ask<C: ConnectionTrait>(
     if is_active || is_late {
         return Ok(Asked { job: last, is_new: false });
     }
-    let job = jobs::enqueue(connection, NewJob::remind(payload, created_by, now)?, now).await?;
+    let job = jobs::enqueue(connection, NewJob::remind(payload, last, created_by, now)?, now).await?;
     let sql = "UPDATE reminder_check SET job_id = $3, checked_at = $4 WHERE rule_id = $1 AND campaign_id = $2";
-    execute(connection, sql, [key[0].into(), key[1].into(), job.into(), now.micros().into()]).await?;
+    execute(connection, sql, [rule, campaign, job, now.micros()].map(Into::into)).await?;
     Ok(Asked { job, is_new: true })
 }

@@ -118,11 +118,8 @@ impl Adding<'_> {
         let last: i64 =
             row.ok_or_else(|| ServiceError::Inconsistent("a reminder is gone".to_owned()))?.try_get_by_index(0)?;
         let ready = Facts::default();
-        let mut batch = Batch::new(&[
-            ("campaign_id", Column::Big),
-            ("recipient", Column::Big),
-            ("number", Column::Big),
-        ]);
+        let mut batch =
+            Batch::new(&[("campaign_id", Column::Big), ("recipient", Column::Big), ("number", Column::Big)]);
         for (number, person) in (last - count + 1..).zip(people) {
             batch.push([self.campaign.id, person.recipient, number].map(Into::into));
             rollup.change(child, &person.domain, &Contribution::default(), &contribution(&ready, false));
@@ -146,12 +143,8 @@ impl Adding<'_> {
     }
 }
 
-const TARGET: &[(&str, Column)] = &[
-    ("rule_id", Column::Big),
-    ("campaign_id", Column::Big),
-    ("recipient", Column::Big),
-    ("round", Column::Big),
-];
+const TARGET: &[(&str, Column)] =
+    &[("rule_id", Column::Big), ("campaign_id", Column::Big), ("recipient", Column::Big), ("round", Column::Big)];
 
 /// A text of at most `most` characters.
 fn cut(text: &str, most: usize) -> String {
@@ -170,8 +163,7 @@ pub(super) async fn skip<C: ConnectionTrait>(
     if locked.state == CampaignState::Canceled {
         return Ok(0);
     }
-    let mut batch =
-        Batch::new(&[("campaign_id", Column::Big), ("number", Column::Big), ("reason", Column::Small)]);
+    let mut batch = Batch::new(&[("campaign_id", Column::Big), ("number", Column::Big), ("reason", Column::Small)]);
     for (number, reason) in reasons {
         batch.push([reminder.child.into(), (*number).into(), reason.code().into()]);
     }

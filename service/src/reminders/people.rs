@@ -39,7 +39,11 @@ pub(super) struct Person {
 
 impl Person {
     /// As the domain asks about them. `reminders` are the facts of the reminders that count.
-    pub(super) fn candidate<'a>(&'a self, reminders: &'a [Facts], campaign_sent_at: Option<Timestamp>) -> Candidate<'a> {
+    pub(super) fn candidate<'a>(
+        &'a self,
+        reminders: &'a [Facts],
+        campaign_sent_at: Option<Timestamp>,
+    ) -> Candidate<'a> {
         Candidate {
             facts: &self.facts,
             reminders,
@@ -177,8 +181,7 @@ async fn add_reminders<C: ConnectionTrait>(
     if people.is_empty() {
         return Ok(());
     }
-    let mut batch =
-        Batch::new(&[("rule_id", Column::Big), ("campaign_id", Column::Big), ("recipient", Column::Big)]);
+    let mut batch = Batch::new(&[("rule_id", Column::Big), ("campaign_id", Column::Big), ("recipient", Column::Big)]);
     people.iter().for_each(|person| batch.push([rule.into(), campaign.into(), person.recipient.into()]));
     let facts = FACT_COLUMNS.split(", ").map(|name| format!("c.{name}")).collect::<Vec<_>>().join(", ");
     let sql = format!(

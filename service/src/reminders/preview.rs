@@ -9,7 +9,7 @@ use domain::Timestamp;
 use domain::reminder::{self, Exclusion};
 use domain::status::status;
 use sea_orm::{
-    DatabaseTransaction, IsolationLevel, SqliteTransactionMode, TransactionOptions, TransactionTrait,
+    ConnectionTrait, DatabaseTransaction, IsolationLevel, SqliteTransactionMode, TransactionOptions, TransactionTrait,
 };
 
 use super::people::{self, CONSENT_WITHDRAWN, Rounds, UNSUBSCRIBED};
@@ -65,10 +65,8 @@ impl Reader {
         let now = self.services.now();
         let transaction = snapshot(&self.services.db).await?;
         let known = rules::known(&transaction, id).await?;
-        let rule = ReminderRule {
-            id: known.map_or(0, |rule| rule.id),
-            ..rules::checked(&transaction, terms, now).await?
-        };
+        let rule =
+            ReminderRule { id: known.map_or(0, |rule| rule.id), ..rules::checked(&transaction, terms, now).await? };
         let campaigns = campaigns(&transaction, &rule).await?;
         let mut counted = Counted::default();
         for campaign in &campaigns {
@@ -95,7 +93,12 @@ async fn snapshot(db: &Db) -> Result<DatabaseTransaction> {
         access_mode: None,
         sqlite_transaction_mode: Some(SqliteTransactionMode::Deferred),
     };
-    Ok(db.read().begin_with_options(options).await?)
+    let transaction = db.read().begin_with_options(options).await?;
+    if db.is_postgres() {
+        // So that half a million recipients are hashed in memory, and not sorted on disk.
+        transaction.execute_unprepared("SET LOCAL work_mem = '64MB'").await?;
+    }
+    Ok(transaction)
 }
 
 /// The campaigns that a rule is for, if they can be counted at once.
@@ -199,7 +202,7 @@ async fn groups(
                         c.unsubscribed_at, row_number() OVER (PARTITION BY t.recipient ORDER BY t.round DESC) AS place \
                     FROM reminder_target t JOIN recipient c ON c.campaign_id = t.child_id AND c.number = t.child_recipient \
                     WHERE t.rule_id = $2 AND t.campaign_id = $1) AS made GROUP BY recipient) AS t ON t.recipient = r.number \
-            WHERE r.campaign_id = $1) AS people GROUP BY {KEYS}",
+            WHERE r.campaign_id = $1) AS people GROUP BY {KEYS} ORDER BY min(number)",
         flag("opens > 0"),
         flag("clicks > 0"),
         flag("complained_at IS NOT NULL"),
@@ -224,4 +227,5 @@ async fn groups(
 }
 
 /// From when on the time counts until the next reminder.
-const SENT_AT: &str = "CASE WHEN t.reminders > 0 THEN t.reminder_sent_at ELSE COALESCE(r.sent_at, r.delivered_at, $3) END";
+const SENT_AT: &str =
+    "CASE WHEN t.reminders > 0 THEN t.reminder_sent_at ELSE COALESCE(r.sent_at, r.delivered_at, $3) END";

@@ -178,16 +178,15 @@ pub(super) async fn checked<C: ConnectionTrait>(
         (Some(campaign), None, false) => {
             let found = query_one(connection, "SELECT id FROM campaign WHERE id = $1", [campaign.into()]).await?;
             if found.is_none() {
-                return Err(
-                    Refusal::field(RefusalCode::NotFound, &["campaignId"], "there is no such campaign").into()
-                );
+                return Err(Refusal::field(RefusalCode::NotFound, &["campaignId"], "there is no such campaign").into());
             }
             Scope::Campaign(campaign)
         }
         (None, Some(pattern), _) => Scope::Pattern(pattern),
         (None, None, true) => return Err(invalid("campaignNamePattern", "campaignNamePattern is empty").into()),
         _ => {
-            let message = "a rule is for one campaign or for a pattern of names: give campaignId or campaignNamePattern";
+            let message =
+                "a rule is for one campaign or for a pattern of names: give campaignId or campaignNamePattern";
             return Err(invalid("campaignId", message).into());
         }
     };
@@ -302,7 +301,8 @@ async fn write<C: ConnectionTrait>(connection: &C, rule: ReminderRule) -> Result
         Scope::Campaign(campaign) => (Some(*campaign), None),
         Scope::Pattern(pattern) => (None, Some(pattern.clone())),
     };
-    let clock = |time: fn(&SendWindow) -> NaiveTime| rule.window.as_ref().map(|open| time(open).format(CLOCK).to_string());
+    let clock =
+        |time: fn(&SendWindow) -> NaiveTime| rule.window.as_ref().map(|open| time(open).format(CLOCK).to_string());
     let days = |window: &SendWindow| window.days.iter().map(Weekday::to_string).collect::<Vec<_>>().join(",");
     let mut values: Vec<Value> = vec![
         rule.name.clone().into(),

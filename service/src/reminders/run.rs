@@ -81,11 +81,11 @@ impl Marketer {
 }
 
 impl NewJob {
-    /// The job that makes reminders.
-    pub(super) fn remind(payload: &Payload, created_by: &str, now: Timestamp) -> Result<Self> {
+    /// The job that makes reminders, as the one that follows the job `last`.
+    pub(super) fn remind(payload: &Payload, last: i64, created_by: &str, now: Timestamp) -> Result<Self> {
         let mut job = Self::new(JobKind::Remind, serde_json::to_value(payload)?, created_by, now);
         let campaign = payload.campaign_id.unwrap_or_default();
-        job.idempotency_key = Some(format!("remind-{}-{campaign}-{}", payload.rule_id, now.micros()));
+        job.idempotency_key = Some(format!("remind-{}-{campaign}-{last}", payload.rule_id));
         Ok(job)
     }
 }

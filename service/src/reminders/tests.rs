@@ -115,7 +115,6 @@ impl Fixture {
             ("unsubscribed", Column::Big),
             ("is_simulator", Column::Bool),
         ]);
-        let mut facts = Batch::new(CHANGE_COLUMNS);
         for (number, person) in (1_i64..).zip(people) {
             let since = |is_so: bool| Value::from(is_so.then(|| at(0).micros()));
             let address = person.address;
@@ -131,7 +130,6 @@ impl Fixture {
                 since(address.is_unsubscribed),
                 person.is_simulator.into(),
             ]);
-            facts.push_row(batch_row(campaign, number, &person.facts));
         }
         let db = self.services.db.write();
         let sql = "INSERT INTO address (id, email_key, health, blocked_at, former_employee_at, deleted_at, last_complained_at, \
@@ -141,22 +139,27 @@ impl Fixture {
             status, created_at) SELECT {1}, number, id, email, email, 'example.com', 'r' || number, 'N' || number, '{\"a\":\"b\"}', \
             is_simulator, 1, 0 FROM {rows}";
         batch.execute(db, sql, [campaign.into()]).await.expect("recipients");
-        self.set_all(facts, campaign).await;
+        self.set_many(campaign, (1_i64..).zip(people.iter().map(|person| person.facts.clone()))).await;
     }
 
     /// Sets what is known of a recipient.
     pub async fn set(&self, campaign: i64, number: i64, known: &Facts) {
-        let mut batch = Batch::new(CHANGE_COLUMNS);
-        batch.push_row(batch_row(campaign, number, known));
-        self.set_all(batch, campaign).await;
+        self.set_many(campaign, [(number, known.clone())]).await;
     }
 
-    async fn set_all(&self, facts: Batch, campaign: i64) {
+    /// Sets what is known of recipients.
+    pub async fn set_many(&self, campaign: i64, known: impl IntoIterator<Item = (i64, Facts)>) {
         let sql = format!(
             "UPDATE recipient SET {} FROM {{rows}} WHERE recipient.campaign_id = rows.campaign_id AND recipient.number = rows.number",
             assignments()
         );
-        facts.execute(self.services.db.write(), &sql, []).await.expect("facts");
+        let known: Vec<(i64, Facts)> = known.into_iter().collect();
+        // SQLite reads wide rows out of JSON, which takes long for many in one statement.
+        for some in known.chunks(500) {
+            let mut batch = Batch::new(CHANGE_COLUMNS);
+            some.iter().for_each(|(number, facts)| batch.push_row(batch_row(campaign, *number, facts)));
+            batch.execute(self.services.db.write(), &sql, []).await.expect("facts");
+        }
         recount(&self.services, Some(campaign), true).await.expect("recounted");
         let sql = "UPDATE campaign_statistics SET updated_at = $2 WHERE campaign_id = $1";
         self.run_sql(sql, [campaign.into(), self.services.now().micros().into()]).await;

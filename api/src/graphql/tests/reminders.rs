@@ -19,7 +19,8 @@ async fn ask(fixture: &Fixture, role: Role, query: &str, variables: Value) -> Va
 #[tokio::test]
 async fn a_rule_is_saved_changed_run_and_deleted() {
     let fixture = Fixture::with(3).await;
-    let input = json!({ "name": "Unread", "campaignId": campaign(), "sendBetween": { "from": "08:00", "to": "18:00" } });
+    let input =
+        json!({ "name": "Unread", "campaignId": campaign(), "sendBetween": { "from": "08:00", "to": "18:00" } });
     let saved = ask(&fixture, Role::Marketer, SAVE, json!({ "input": input })).await;
     let rule = &saved["saveReminderRule"]["reminderRule"];
     let expected = json!({
@@ -53,7 +54,10 @@ async fn a_rule_is_saved_changed_run_and_deleted() {
     let deleted = ask(&fixture, Role::Marketer, delete, json!({ "id": id })).await;
     assert_eq!(deleted["deleteReminderRule"]["deletedId"], id);
     let again = ask(&fixture, Role::Marketer, delete, json!({ "id": id })).await;
-    assert_eq!(again["deleteReminderRule"], json!({ "deletedId": null, "userErrors": [{ "code": "NOT_FOUND", "field": ["id"] }] }));
+    assert_eq!(
+        again["deleteReminderRule"],
+        json!({ "deletedId": null, "userErrors": [{ "code": "NOT_FOUND", "field": ["id"] }] })
+    );
     let run = ask(&fixture, Role::Marketer, run, json!({ "id": id })).await;
     assert_eq!(run["runReminderNow"]["userErrors"], json!([{ "code": "NOT_FOUND" }]));
 }
@@ -96,11 +100,20 @@ async fn a_preview_counts_and_names_examples() {
     for role in [Role::Viewer, Role::Marketer] {
         let answer = ask(&fixture, role, query, json!({ "input": input })).await;
         let preview = &answer["reminderPreview"];
-        assert_eq!((&preview["eligible"], &preview["sample"], &preview["nextRunAt"]), (&json!(0), &json!([]), &Value::Null));
-        let total: i64 = preview["notEligible"].as_array().expect("a list").iter().filter_map(|skipped| skipped["count"].as_i64()).sum();
+        assert_eq!(
+            (&preview["eligible"], &preview["sample"], &preview["nextRunAt"]),
+            (&json!(0), &json!([]), &Value::Null)
+        );
+        let total: i64 = preview["notEligible"]
+            .as_array()
+            .expect("a list")
+            .iter()
+            .filter_map(|skipped| skipped["count"].as_i64())
+            .sum();
         assert_eq!(total, 3, "{preview}");
         let example = preview["notEligible"][0]["examples"][0].as_str().expect("an example").to_owned();
-        let node = ask(&fixture, role, "query($id: ID!) { node(id: $id) { __typename } }", json!({ "id": example })).await;
+        let node =
+            ask(&fixture, role, "query($id: ID!) { node(id: $id) { __typename } }", json!({ "id": example })).await;
         assert_eq!(node, json!({ "node": { "__typename": "Recipient" } }));
     }
 }

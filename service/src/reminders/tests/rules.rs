@@ -39,7 +39,11 @@ async fn what_makes_no_sense_is_refused() {
             (ReminderTerms { subject_prefix: Some("a\nb".to_owned()), ..good.clone() }, invalid, "subjectPrefix"),
         ] {
             let expected = (code, field.to_owned());
-            assert_eq!(refused(fixture.marketer().save_reminder_rule(None, terms.clone()).await), expected, "{terms:?}");
+            assert_eq!(
+                refused(fixture.marketer().save_reminder_rule(None, terms.clone()).await),
+                expected,
+                "{terms:?}"
+            );
             assert_eq!(refused(fixture.reader().reminder_preview(None, terms.clone()).await), expected, "{terms:?}");
         }
         let unknown = (RefusalCode::NotFound, "id".to_owned());

@@ -69,7 +69,10 @@ async fn those_who_are_due_are_reminded_and_the_others_not() {
 
         let child = reminded.campaigns[0];
         let shown = fixture.reader().campaign(child).await.expect("read").expect("the reminder");
-        assert_eq!((shown.key.as_str(), shown.name.as_str()), (&*format!("reminder-{}-{campaign}-1", rule.id), "Again: Spring"));
+        assert_eq!(
+            (shown.key.as_str(), shown.name.as_str()),
+            (&*format!("reminder-{}-{campaign}-1", rule.id), "Again: Spring")
+        );
         assert_eq!(shown.subject.as_deref(), Some("Again: All about Spring"));
         assert_eq!((shown.state, shown.parent), (CampaignState::Draft, Some(campaign)));
         assert_eq!(fixture.statuses(child).await, [(RecipientStatus::Ready, None); 3]);
@@ -160,7 +163,8 @@ async fn two_jobs_at_once_remind_everybody_once() {
 #[tokio::test]
 async fn further_reminders_follow_the_one_before() {
     for fixture in Fixture::each().await {
-        let campaign = fixture.campaign("Spring", CampaignState::Sent, &[with(sent(0)), with(sent(0)), with(sent(0))]).await;
+        let campaign =
+            fixture.campaign("Spring", CampaignState::Sent, &[with(sent(0)), with(sent(0)), with(sent(0))]).await;
         let terms = ReminderTerms { max_reminders: 2, ..terms(campaign) };
         let rule = fixture.rule(terms.clone()).await;
         fixture.clock.advance_seconds(80 * 3_600);
@@ -279,27 +283,30 @@ fn anybody() -> impl Strategy<Value = Somebody> {
     let moments = (proptest::option::weighted(0.9, 0_i64..80), time(), time(), time(), time(), time());
     let counts = (0_i32..2, 0_i32..2, proptest::option::weighted(0.1, proptest::sample::select(SkipReason::ALL)));
     let address = (proptest::sample::select(AddressHealth::ALL), any::<[bool; 4]>(), 0_u8..8, any::<bool>());
-    (moments, counts, address).prop_map(|((sent, delivered, soft, hard, complained, left), (opens, clicks, skip), address)| {
-        let (health, flags, rare, is_simulator) = address;
-        let [is_former_employee, is_deleted, is_consent_withdrawn, is_unsubscribed] = flags.map(|flag| flag && rare == 0);
-        let sometimes = |hour: Option<i64>, of: u8| hour.filter(|_| rare == of).map(at);
-        let facts = Facts {
-            skip,
-            sent_at: sent.map(at),
-            delivered_at: delivered.map(at),
-            last_delivered_at: delivered.map(at),
-            last_soft_bounced_at: soft.map(at),
-            hard_bounced_at: sometimes(hard, 1),
-            complained_at: sometimes(complained, 2),
-            unsubscribed_at: sometimes(left, 3),
-            opens: if rare > 3 { 0 } else { opens },
-            clicks: if rare > 3 { 0 } else { clicks },
-            ..Facts::default()
-        };
-        let health = if rare > 4 { AddressHealth::Ok } else { health };
-        let address = Address { health, is_former_employee, is_deleted, is_consent_withdrawn, is_unsubscribed };
-        Somebody { facts, is_simulator: is_simulator && rare == 4, address }
-    })
+    (moments, counts, address).prop_map(
+        |((sent, delivered, soft, hard, complained, left), (opens, clicks, skip), address)| {
+            let (health, flags, rare, is_simulator) = address;
+            let [is_former_employee, is_deleted, is_consent_withdrawn, is_unsubscribed] =
+                flags.map(|flag| flag && rare == 0);
+            let sometimes = |hour: Option<i64>, of: u8| hour.filter(|_| rare == of).map(at);
+            let facts = Facts {
+                skip,
+                sent_at: sent.map(at),
+                delivered_at: delivered.map(at),
+                last_delivered_at: delivered.map(at),
+                last_soft_bounced_at: soft.map(at),
+                hard_bounced_at: sometimes(hard, 1),
+                complained_at: sometimes(complained, 2),
+                unsubscribed_at: sometimes(left, 3),
+                opens: if rare > 3 { 0 } else { opens },
+                clicks: if rare > 3 { 0 } else { clicks },
+                ..Facts::default()
+            };
+            let health = if rare > 4 { AddressHealth::Ok } else { health };
+            let address = Address { health, is_former_employee, is_deleted, is_consent_withdrawn, is_unsubscribed };
+            Somebody { facts, is_simulator: is_simulator && rare == 4, address }
+        },
+    )
 }
 
 /// Over two rounds, with random people of whom random things become known between them.
@@ -328,9 +335,8 @@ async fn a_preview_is_what_the_run_then_does() {
                 // Something becomes of the reminders, for most of them after they went out.
                 for child in reminded.campaigns {
                     fixture.send(child).await;
-                    for (number, person) in (1..=reminded.added).step_by(2).zip(draw(80)) {
-                        fixture.set(child, number, &person.facts).await;
-                    }
+                    let known = (1..=reminded.added).step_by(2).zip(draw(80));
+                    fixture.set_many(child, known.map(|(number, person)| (number, person.facts))).await;
                 }
                 fixture.clock.advance_seconds(47 * 3_600);
             }

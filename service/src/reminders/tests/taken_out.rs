@@ -112,7 +112,12 @@ async fn many_are_compared_in_chunks() {
         fixture.clock.advance_seconds(73 * 3_600);
         let job = fixture.marketer().run_reminder_now(rule.id).await.expect("a job");
         let child = run(&fixture.services, &fixture.claim(job.id).await).await.expect("done").campaigns[0];
-        fixture.run_sql("UPDATE recipient SET opens = 1, status = 4 WHERE campaign_id = $1 AND number % 1000 = 0", [campaign.into()]).await;
+        fixture
+            .run_sql(
+                "UPDATE recipient SET opens = 1, status = 4 WHERE campaign_id = $1 AND number % 1000 = 0",
+                [campaign.into()],
+            )
+            .await;
         crate::recount::recount(&fixture.services, Some(campaign), true).await.expect("recounted");
         assert_eq!(take_out(&fixture.services, child).await.expect("compared"), 4);
         fixture.close().await;
