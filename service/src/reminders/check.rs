@@ -26,7 +26,8 @@ const SLACK: i64 = 60;
 const DAY: i64 = 86_400;
 /// … until so long after the first reminders were due.
 const YOUNG: i64 = 30 * DAY;
-/// Those who are still to get a reminder are looked at this often even where no figure changed.
+/// Those who are still to get a reminder are looked at this often even where no figure changed. A job that was given up is followed by
+/// another after so long.
 const HOUR: i64 = 3_600;
 
 /// What a look did.
@@ -121,11 +122,12 @@ async fn worth_a_look(services: &Services, rule: &ReminderRule) -> Result<Vec<Wo
         before(DAY),
         before(after + YOUNG),
         rule.updated_at.micros().into(),
+        before(HOUR),
     ];
     let only = match rule.scope {
         Scope::Campaign(campaign) => {
             values.push(campaign.into());
-            "c.id = $7"
+            "c.id = $8"
         }
         Scope::Pattern(_) => "c.parent_id IS NULL",
     };
@@ -137,11 +139,13 @@ async fn worth_a_look(services: &Services, rule: &ReminderRule) -> Result<Vec<Wo
          LEFT JOIN reminder_check k ON k.rule_id = $1 AND k.campaign_id = c.id \
          WHERE c.state = {} AND {only} AND COALESCE(c.sent_at, c.created_at) <= $2 AND {counts} > 0 \
          AND (k.rule_id IS NULL OR k.checked_at < $6 OR (k.checked_at <= $3 AND (s.updated_at > k.checked_at - {slack} \
+            OR (k.checked_at <= $7 AND EXISTS (SELECT 1 FROM job j WHERE j.id = k.job_id AND j.state = {})) \
             OR (k.checked_at <= $4 AND COALESCE(c.sent_at, c.created_at) > $5) \
             OR EXISTS (SELECT 1 FROM campaign_hour h WHERE h.campaign_id = c.id AND {aged}) \
             OR EXISTS (SELECT 1 FROM reminder m JOIN campaign_hour h ON h.campaign_id = m.child_id \
                 WHERE m.rule_id = $1 AND m.campaign_id = c.id AND {aged})))) ORDER BY c.id",
-        CampaignState::Sent.code()
+        CampaignState::Sent.code(),
+        JobState::Failed.code(),
     );
     let mut found = Vec::new();
     for row in query_all(services.db.read(), &sql, values).await? {

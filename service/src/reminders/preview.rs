@@ -20,8 +20,8 @@ use crate::db::{Db, query_all};
 use crate::error::{Refusal, RefusalCode, Result, ServiceError};
 use crate::recipients::{Recipient, RecipientKey};
 
-/// As many recipients are counted at most: what takes a database some seconds.
-const MAX_RECIPIENTS: i64 = 5_000_000;
+/// As many recipients of several campaigns are counted at most: what takes a database some seconds.
+const MAX_RECIPIENTS: i64 = 2_000_000;
 /// As many campaigns are looked at, at most.
 const MAX_CAMPAIGNS: usize = 500;
 /// As many examples are shown of each reason.
@@ -109,7 +109,7 @@ async fn campaigns(transaction: &DatabaseTransaction, rule: &ReminderRule) -> Re
     };
     let campaigns = rules::originals(transaction, &rule.scope, 0, MAX_CAMPAIGNS + 1).await?;
     let recipients: i64 = campaigns.iter().map(|campaign| campaign.last_recipient).sum();
-    if campaigns.len() > MAX_CAMPAIGNS || recipients > MAX_RECIPIENTS {
+    if campaigns.len() > MAX_CAMPAIGNS || (campaigns.len() > 1 && recipients > MAX_RECIPIENTS) {
         return Err(too_many().into());
     }
     Ok(campaigns)

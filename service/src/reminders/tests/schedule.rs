@@ -5,6 +5,7 @@ use domain::campaign::CampaignState;
 use domain::facts::Facts;
 
 use super::{Fixture, at, sent, terms, terms_for, with};
+use crate::jobs;
 use crate::reminders::{self, ReminderTerms};
 
 const MINUTE: i64 = 60;
@@ -103,6 +104,26 @@ async fn rules_that_are_disabled_or_deleted_do_nothing() {
         fixture.marketer().delete_reminder_rule(kept.id).await.expect("deleted");
         let reminded = reminders::run(&fixture.services, &fixture.claim(jobs[0]).await).await.expect("done");
         assert_eq!(reminded.added, 0, "the rule was deleted before its job began");
+        fixture.close().await;
+    }
+}
+
+#[tokio::test]
+async fn a_job_that_was_given_up_is_followed_by_another() {
+    for fixture in Fixture::each().await {
+        let campaign = fixture.campaign("Spring", CampaignState::Sent, &[with(sent(0))]).await;
+        fixture.rule(terms(campaign)).await;
+        fixture.clock.advance_seconds(80 * HOUR);
+        let job = fixture.claim(fixture.tick().await[0]).await;
+        let now = fixture.services.now();
+        assert!(jobs::fail(&fixture.services, &job, "no", None, now).await.expect("written"));
+        fixture.clock.advance_seconds(HOUR / 2);
+        assert_eq!(fixture.tick().await.len(), 0);
+        fixture.clock.advance_seconds(HOUR / 2);
+        let next = fixture.tick().await;
+        assert_eq!(next.len(), 1);
+        let reminded = reminders::run(&fixture.services, &fixture.claim(next[0]).await).await.expect("done");
+        assert_eq!(reminded.added, 1);
         fixture.close().await;
     }
 }
