@@ -102,10 +102,8 @@ impl Job {
 /// What came of a job.
 #[derive(Default, SimpleObject)]
 pub struct JobResult {
-    /// The campaign that was worked on, or the first one that was made.
+    /// The campaign that was worked on. Of reminders, the one that recipients were added to, or the first of these.
     pub(super) campaign: Option<Campaign>,
-    /// The campaigns that reminders were added to.
-    pub(super) campaigns: Vec<Campaign>,
     /// Recipients that are new.
     pub(super) added: Option<i32>,
     /// Recipients that were there, and about whom something new was said.
@@ -117,6 +115,7 @@ pub struct JobResult {
     /// Lines of a file that made no recipient.
     pub(super) rejected: Option<i32>,
     /// What was left out, by reason. Of reminders, the reasons are those of `reminderPreview`.
+    #[graphql(complexity = "15 * child_complexity + 1")]
     pub(super) skipped_by_reason: Vec<SkippedCount>,
 }
 

@@ -195,7 +195,7 @@ impl Query {
     }
 
     /// What a rule would do now: who would get a reminder, who would not, and why. The rule need not be saved, and nothing is made.
-    #[graphql(complexity = "30 * child_complexity + 1")]
+    #[graphql(complexity = "child_complexity + 500")]
     async fn reminder_preview(
         &self,
         ctx: &Context<'_>,

@@ -235,8 +235,10 @@ pub struct ReminderPreview {
     eligible: i32,
     /// How many would not, by reason, most of them first: NOT_SENT, BOUNCED, RESPONDED, COMPLAINED, UNSUBSCRIBED, NO_CONSENT,
     /// BLOCKED_ADDRESS, FORMER_EMPLOYEE, DELETED_ADDRESS, TOO_SOON, REMINDED_ENOUGH, CANCELED, SIMULATOR. The examples are recipients.
+    #[graphql(complexity = "15 * child_complexity + 1")]
     not_eligible: Vec<SkippedCount>,
     /// A few of those who would.
+    #[graphql(complexity = "10 * child_complexity + 1")]
     sample: Vec<Recipient>,
     /// When the schedule makes the next reminders; null where nobody is to get one, or the rule is not enabled.
     next_run_at: Option<DateTime>,
@@ -266,7 +268,6 @@ impl From<Reminded> for JobResult {
         let counts = reminded.skipped_by_reason.into_iter().map(|skipped| SkippedCount::of_job(skipped, recipient));
         Self {
             campaign: reminded.campaigns.first().copied().map(Campaign::unread),
-            campaigns: reminded.campaigns.into_iter().map(Campaign::unread).collect(),
             added: Some(int(reminded.added)),
             skipped: Some(int(skipped)),
             skipped_by_reason: counts.collect(),

@@ -62,9 +62,11 @@ fn documents(types: &[Value]) -> Vec<String> {
     ] {
         documents.push(format!("{{ {field}(first: 2){} }}", select(types, connection, &mut Vec::new())));
     }
-    let rules = select(types, "ReminderRule", &mut Vec::new());
+    // Campaigns are walked through above, and twenty of them would be too complex.
+    let without_campaigns = || vec!["Campaign".to_owned()];
+    let rules = select(types, "ReminderRule", &mut without_campaigns());
     documents.push(format!("{{ reminderRules{rules} }}"));
-    let preview = select(types, "ReminderPreview", &mut Vec::new());
+    let preview = select(types, "ReminderPreview", &mut without_campaigns());
     documents.push(format!("{{ reminderPreview(input: {{ name: \"x\", campaignNamePattern: \"*\" }}){preview} }}"));
     let address = select(types, "Address", &mut Vec::new());
     documents.push(format!("{{ address(email: \"Erika.Muster@kleinfirma.example\"){address} }}"));
@@ -100,6 +102,8 @@ fn found(value: &Value) -> Vec<&'static str> {
 #[tokio::test]
 async fn a_viewer_sees_no_personal_data_anywhere() {
     let fixture = Fixture::with(3).await;
+    let rule = "mutation { saveReminderRule(input: { name: \"x\", campaignNamePattern: \"*\", afterHours: 0 }) { userErrors { code } } }";
+    fixture.ask(Role::Marketer, rule, json!({})).await;
     let documents = documents(&types(&fixture).await);
     let mut seen_by_admins = Vec::new();
     for document in &documents {
