@@ -1,5 +1,7 @@
 //! Who is reminded of a campaign, and when.
 
+mod pattern;
+
 use chrono::{DateTime, Datelike, Days, NaiveDate, NaiveTime, TimeZone, Weekday};
 use chrono_tz::Tz;
 use serde::{Deserialize, Serialize};
@@ -7,8 +9,9 @@ use serde::{Deserialize, Serialize};
 use crate::Timestamp;
 use crate::coded_enum;
 use crate::facts::Facts;
-use crate::health::{AddressHealth, Marks};
-use crate::status::{RecipientStatus, status};
+use crate::health::AddressHealth;
+use crate::status::{RecipientStatus, SkipReason, status};
+pub use pattern::NamePattern;
 
 coded_enum! {
     /// Whom a reminder is for.
@@ -21,28 +24,46 @@ coded_enum! {
 }
 
 coded_enum! {
+    /// What is made of those who are due.
+    ReminderAction {
+        /// A campaign with them as its recipients.
+        NewCampaign = 1 "NEW_CAMPAIGN",
+        /// A selection of the CRM.
+        Selection = 2 "SELECTION",
+        /// The same campaign is sent to them again.
+        Resend = 3 "RESEND",
+    }
+}
+
+coded_enum! {
     /// Why somebody gets no reminder.
     Exclusion {
         /// The mail did not go out to them: skipped, canceled, or not sent yet.
         NotSent = 1 "NOT_SENT",
-        /// The mail bounced.
+        /// The mail bounced, or the reminder before did.
         Bounced = 2 "BOUNCED",
-        /// They have read it, or clicked, whichever the rule is about.
+        /// They have read it or an earlier reminder, or clicked, whichever the rule is about.
         Responded = 3 "RESPONDED",
-        /// They reported a mail as spam.
+        /// They reported it, or an earlier reminder, as spam.
         Complained = 4 "COMPLAINED",
-        /// They unsubscribed.
+        /// They unsubscribed, by this mail or another.
         Unsubscribed = 5 "UNSUBSCRIBED",
         /// Their address is blocked.
         BlockedAddress = 6 "BLOCKED_ADDRESS",
         /// They have left their company.
         FormerEmployee = 7 "FORMER_EMPLOYEE",
-        /// It is not long enough ago that the mail went out.
+        /// It is not long enough ago that the mail, or the reminder before, went out.
         TooSoon = 8 "TOO_SOON",
         /// They were reminded as often as the rule allows.
         RemindedEnough = 9 "REMINDED_ENOUGH",
         /// A provider's simulator, not a person.
         Simulator = 10 "SIMULATOR",
+        /// They withdrew their consent: they reported another mail as spam.
+        NoConsent = 11 "NO_CONSENT",
+        /// Their address was taken out of use.
+        DeletedAddress = 12 "DELETED_ADDRESS",
+        /// The reminder that would be theirs was called off.
+        Canceled = 13 "CANCELED",
     }
 }
 
@@ -62,18 +83,31 @@ pub struct Targeting {
 pub struct Candidate<'a> {
     /// What is known of the recipient.
     pub facts: &'a Facts,
+    /// What is known of the reminders that the rule has made for them, the first one first.
+    pub reminders: &'a [Facts],
     /// Whether it is a provider's simulator.
     pub is_simulator: bool,
-    /// How the address is doing.
-    pub health: AddressHealth,
-    /// What people did about the address.
-    pub marks: Marks,
-    /// Whether any mail to the address was ever reported as spam.
-    pub has_complained: bool,
+    /// The address they are written to.
+    pub address: Address,
     /// When the campaign went out, for recipients of whom no event tells.
     pub campaign_sent_at: Option<Timestamp>,
-    /// How often the rule has reminded already.
-    pub reminded: u32,
+    /// Whether the next reminder was called off for everybody.
+    pub is_canceled: bool,
+}
+
+/// What there is to know about an address.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Address {
+    /// How it is doing.
+    pub health: AddressHealth,
+    /// Whether its user has left the company.
+    pub is_former_employee: bool,
+    /// Whether it was taken out of use.
+    pub is_deleted: bool,
+    /// Whether its user withdrew their consent, over all campaigns.
+    pub is_consent_withdrawn: bool,
+    /// Whether its user unsubscribed, over all campaigns.
+    pub is_unsubscribed: bool,
 }
 
 /// Whether somebody is to be reminded at `now`.
@@ -83,47 +117,121 @@ pub struct Candidate<'a> {
 /// # Errors
 /// The reason why not.
 pub fn check(candidate: &Candidate<'_>, targeting: &Targeting, now: Timestamp) -> Result<(), Exclusion> {
-    let facts = candidate.facts;
-    if candidate.is_simulator {
-        return Err(Exclusion::Simulator);
+    if let Some(reason) = objection(candidate, targeting.audience) {
+        return Err(reason);
     }
-    if candidate.has_complained || facts.complained_at.is_some() {
-        return Err(Exclusion::Complained);
-    }
-    if facts.unsubscribed_at.is_some() {
-        return Err(Exclusion::Unsubscribed);
-    }
-    if candidate.marks.former_employee_at.is_some() {
-        return Err(Exclusion::FormerEmployee);
-    }
-    match status(facts).0 {
-        RecipientStatus::Ready | RecipientStatus::Blocked | RecipientStatus::Canceled => {
-            return Err(Exclusion::NotSent);
-        }
-        RecipientStatus::SoftBounced | RecipientStatus::HardBounced => return Err(Exclusion::Bounced),
-        RecipientStatus::Complained => return Err(Exclusion::Complained),
-        RecipientStatus::Unsubscribed => return Err(Exclusion::Unsubscribed),
-        RecipientStatus::Sent | RecipientStatus::Delivered | RecipientStatus::Read | RecipientStatus::Clicked => {}
-    }
-    let responded = match targeting.audience {
-        ReminderAudience::NoHumanSignal => facts.opens > 0 || facts.clicks > 0,
-        ReminderAudience::NotClicked => facts.clicks > 0,
-    };
-    if responded {
-        return Err(Exclusion::Responded);
-    }
-    if candidate.health == AddressHealth::Blocked {
-        return Err(Exclusion::BlockedAddress);
-    }
-    if candidate.reminded >= targeting.max_reminders {
+    if u32::try_from(candidate.reminders.len()).unwrap_or(u32::MAX) >= targeting.max_reminders {
         return Err(Exclusion::RemindedEnough);
     }
-    let sent_at = facts.sent_at.or(facts.delivered_at).or(candidate.campaign_sent_at);
-    let due = sent_at.map(|at| at.plus_seconds(i64::from(targeting.after_hours) * 3_600));
-    if due.is_none_or(|due| now < due) {
+    if let Some(reason) = failed_reminder(candidate) {
+        return Err(reason);
+    }
+    if candidate.is_canceled {
+        return Err(Exclusion::Canceled);
+    }
+    if due_at(candidate, targeting).is_none_or(|due| now < due) {
         return Err(Exclusion::TooSoon);
     }
     Ok(())
+}
+
+/// Why a reminder that was made for somebody and has not gone out yet is not to go out, as the reason for skipping its recipient.
+/// [`Candidate::reminders`] are those before it.
+#[must_use]
+pub fn withdrawal(candidate: &Candidate<'_>, audience: ReminderAudience) -> Option<SkipReason> {
+    let reason = objection(candidate, audience).or_else(|| failed_reminder(candidate))?;
+    match reason {
+        Exclusion::Responded => Some(SkipReason::Responded),
+        Exclusion::Complained | Exclusion::NoConsent => Some(SkipReason::NoConsent),
+        Exclusion::Unsubscribed => Some(SkipReason::NoSubscription),
+        Exclusion::Bounced | Exclusion::BlockedAddress | Exclusion::FormerEmployee | Exclusion::DeletedAddress => {
+            Some(SkipReason::BlockedAddress)
+        }
+        // What was to be reminded of did not go out after all.
+        Exclusion::NotSent => Some(SkipReason::ProviderRefused),
+        Exclusion::TooSoon | Exclusion::RemindedEnough | Exclusion::Simulator | Exclusion::Canceled => None,
+    }
+}
+
+/// When enough time has passed for the next reminder; `None` while nobody knows when the mail before it went out.
+#[must_use]
+pub fn due_at(candidate: &Candidate<'_>, targeting: &Targeting) -> Option<Timestamp> {
+    let sent_at = match candidate.reminders.last() {
+        Some(reminder) if !status(reminder).0.is_sent() => None,
+        Some(reminder) => reminder.sent_at.or(reminder.delivered_at),
+        None => candidate.facts.sent_at.or(candidate.facts.delivered_at).or(candidate.campaign_sent_at),
+    };
+    sent_at.map(|at| at.plus_seconds(i64::from(targeting.after_hours) * 3_600))
+}
+
+/// What speaks against any reminder, however much time passes.
+fn objection(candidate: &Candidate<'_>, audience: ReminderAudience) -> Option<Exclusion> {
+    let Candidate { facts, reminders, address, .. } = candidate;
+    let mut mails = std::iter::once(*facts).chain(*reminders);
+    if candidate.is_simulator {
+        return Some(Exclusion::Simulator);
+    }
+    if mails.clone().any(|mail| mail.complained_at.is_some()) {
+        return Some(Exclusion::Complained);
+    }
+    if address.is_consent_withdrawn {
+        return Some(Exclusion::NoConsent);
+    }
+    if address.is_unsubscribed || mails.clone().any(|mail| mail.unsubscribed_at.is_some()) {
+        return Some(Exclusion::Unsubscribed);
+    }
+    if address.is_former_employee {
+        return Some(Exclusion::FormerEmployee);
+    }
+    if address.is_deleted {
+        return Some(Exclusion::DeletedAddress);
+    }
+    if let Some(reason) = failure(facts) {
+        return Some(reason);
+    }
+    let responded = mails.any(|mail| match audience {
+        ReminderAudience::NoHumanSignal => mail.opens > 0 || mail.clicks > 0,
+        ReminderAudience::NotClicked => mail.clicks > 0,
+    });
+    if responded {
+        return Some(Exclusion::Responded);
+    }
+    (address.health == AddressHealth::Blocked).then_some(Exclusion::BlockedAddress)
+}
+
+/// Why there can be no further reminder after the last one. One that is still to go out is none.
+fn failed_reminder(candidate: &Candidate<'_>) -> Option<Exclusion> {
+    let last = candidate.reminders.last()?;
+    failure(last).filter(|_| status(last).0 != RecipientStatus::Ready)
+}
+
+/// Why a mail did not reach anybody.
+fn failure(facts: &Facts) -> Option<Exclusion> {
+    match status(facts).0 {
+        RecipientStatus::Ready | RecipientStatus::Blocked | RecipientStatus::Canceled => Some(Exclusion::NotSent),
+        RecipientStatus::SoftBounced | RecipientStatus::HardBounced => Some(Exclusion::Bounced),
+        RecipientStatus::Sent
+        | RecipientStatus::Delivered
+        | RecipientStatus::Read
+        | RecipientStatus::Clicked
+        | RecipientStatus::Complained
+        | RecipientStatus::Unsubscribed => None,
+    }
+}
+
+/// Whether there is a time zone of this name (`Europe/Berlin`).
+#[must_use]
+pub fn is_time_zone(name: &str) -> bool {
+    name.parse::<Tz>().is_ok()
+}
+
+/// When reminders may be made from `from` on: at once where there is no window. `None` where they never may.
+#[must_use]
+pub fn next_run(window: Option<&SendWindow>, time_zone: &str, from: Timestamp) -> Option<Timestamp> {
+    match window {
+        Some(window) => window.next_open(from, time_zone.parse().ok()?),
+        None => Some(from),
+    }
 }
 
 /// The hours in which reminders may go out, by the clocks of a time zone.
@@ -174,15 +282,22 @@ mod tests {
         Facts { sent_at: Some(Timestamp::from_seconds(hour * 3_600)), ..Facts::default() }
     }
 
+    const WELL: Address = Address {
+        health: AddressHealth::Ok,
+        is_former_employee: false,
+        is_deleted: false,
+        is_consent_withdrawn: false,
+        is_unsubscribed: false,
+    };
+
     fn candidate(facts: &Facts) -> Candidate<'_> {
         Candidate {
             facts,
+            reminders: &[],
             is_simulator: false,
-            health: AddressHealth::Ok,
-            marks: Marks::default(),
-            has_complained: false,
+            address: WELL,
             campaign_sent_at: None,
-            reminded: 0,
+            is_canceled: false,
         }
     }
 
@@ -209,24 +324,63 @@ mod tests {
     fn some_are_never_reminded() {
         let facts = sent(0);
         let base = candidate(&facts);
-        let marks = Marks { former_employee_at: Some(at_hour(0)), ..Marks::default() };
-        for (candidate, reason) in [
-            (Candidate { is_simulator: true, ..base.clone() }, Exclusion::Simulator),
-            (Candidate { has_complained: true, ..base.clone() }, Exclusion::Complained),
-            (Candidate { health: AddressHealth::Blocked, ..base.clone() }, Exclusion::BlockedAddress),
-            (Candidate { marks, ..base.clone() }, Exclusion::FormerEmployee),
-            (Candidate { reminded: 1, ..base.clone() }, Exclusion::RemindedEnough),
+        let at = |address| Candidate { address, ..base.clone() };
+        for (candidate, reason, skip) in [
+            (Candidate { is_simulator: true, ..base.clone() }, Exclusion::Simulator, None),
+            (at(Address { is_consent_withdrawn: true, ..WELL }), Exclusion::NoConsent, Some(SkipReason::NoConsent)),
+            (at(Address { is_unsubscribed: true, ..WELL }), Exclusion::Unsubscribed, Some(SkipReason::NoSubscription)),
+            (
+                at(Address { health: AddressHealth::Blocked, ..WELL }),
+                Exclusion::BlockedAddress,
+                Some(SkipReason::BlockedAddress),
+            ),
+            (
+                at(Address { is_former_employee: true, ..WELL }),
+                Exclusion::FormerEmployee,
+                Some(SkipReason::BlockedAddress),
+            ),
+            (at(Address { is_deleted: true, ..WELL }), Exclusion::DeletedAddress, Some(SkipReason::BlockedAddress)),
+            (Candidate { reminders: &[sent(100)], ..base.clone() }, Exclusion::RemindedEnough, None),
+            (Candidate { is_canceled: true, ..base.clone() }, Exclusion::Canceled, None),
         ] {
             assert_eq!(check(&candidate, &RULE, at_hour(1_000)), Err(reason));
+            assert_eq!(withdrawal(&candidate, RULE.audience), skip, "{reason}");
         }
-        for (facts, reason) in [
-            (Facts::default(), Exclusion::NotSent),
-            (Facts { unsubscribed_at: Some(at_hour(1)), ..sent(0) }, Exclusion::Unsubscribed),
-            (Facts { complained_at: Some(at_hour(1)), ..sent(0) }, Exclusion::Complained),
-            (Facts { hard_bounced_at: Some(at_hour(1)), ..sent(0) }, Exclusion::Bounced),
+        for (facts, reason, skip) in [
+            (Facts::default(), Exclusion::NotSent, SkipReason::ProviderRefused),
+            (
+                Facts { unsubscribed_at: Some(at_hour(1)), ..sent(0) },
+                Exclusion::Unsubscribed,
+                SkipReason::NoSubscription,
+            ),
+            (Facts { complained_at: Some(at_hour(1)), ..sent(0) }, Exclusion::Complained, SkipReason::NoConsent),
+            (Facts { hard_bounced_at: Some(at_hour(1)), ..sent(0) }, Exclusion::Bounced, SkipReason::BlockedAddress),
+            (Facts { opens: 1, ..sent(0) }, Exclusion::Responded, SkipReason::Responded),
         ] {
             assert_eq!(check(&candidate(&facts), &RULE, at_hour(1_000)), Err(reason), "{facts:?}");
+            assert_eq!(withdrawal(&candidate(&facts), RULE.audience), Some(skip), "{facts:?}");
         }
+    }
+
+    #[test]
+    fn further_reminders_follow_the_one_before() {
+        let rule = Targeting { max_reminders: 3, ..RULE };
+        let facts = sent(0);
+        let after =
+            |reminders: &[Facts], hour| check(&Candidate { reminders, ..candidate(&facts) }, &rule, at_hour(hour));
+        assert_eq!(after(&[Facts::default()], 1_000), Err(Exclusion::TooSoon), "the first has not gone out yet");
+        assert_eq!(after(&[sent(100)], 171), Err(Exclusion::TooSoon));
+        assert_eq!(after(&[sent(100)], 172), Ok(()));
+        assert_eq!(after(&[Facts { opens: 1, ..sent(100) }, sent(200)], 1_000), Err(Exclusion::Responded));
+        assert_eq!(
+            after(&[Facts { hard_bounced_at: Some(at_hour(101)), ..sent(100) }], 1_000),
+            Err(Exclusion::Bounced)
+        );
+        let complained = Facts { complained_at: Some(at_hour(101)), ..sent(100) };
+        assert_eq!(after(&[complained, sent(200)], 1_000), Err(Exclusion::Complained));
+        let skipped = Facts { skip: Some(SkipReason::Responded), ..Facts::default() };
+        assert_eq!(after(&[skipped], 1_000), Err(Exclusion::NotSent), "it was taken out");
+        assert_eq!(after(&[sent(100), sent(200), sent(300)], 1_000), Err(Exclusion::RemindedEnough));
     }
 
     fn time(text: &str) -> Timestamp {
@@ -262,6 +416,31 @@ mod tests {
     }
 
     proptest! {
+        #[test]
+        fn whoever_is_to_be_reminded_is_not_taken_out_at_once(
+            (opens, clicks, soft, reminded) in (0_i32..2, 0_i32..2, any::<bool>(), 0_usize..3),
+            (blocked, former, withdrawn, unsubscribed) in any::<(bool, bool, bool, bool)>(),
+            audience in 0..ReminderAudience::ALL.len(),
+        ) {
+            let facts = Facts { opens, clicks, last_soft_bounced_at: soft.then(|| at_hour(1)), ..sent(0) };
+            let reminders: Vec<Facts> = (1..).take(reminded).map(|round| sent(round * 100)).collect();
+            let address = Address {
+                health: if blocked { AddressHealth::Blocked } else { AddressHealth::Ok },
+                is_former_employee: former,
+                is_deleted: false,
+                is_consent_withdrawn: withdrawn,
+                is_unsubscribed: unsubscribed,
+            };
+            let candidate = Candidate { reminders: &reminders, address, ..candidate(&facts) };
+            let rule = Targeting { audience: ReminderAudience::ALL[audience], max_reminders: 4, ..RULE };
+            let checked = check(&candidate, &rule, at_hour(10_000));
+            prop_assert_eq!(checked.is_ok(), withdrawal(&candidate, rule.audience).is_none(), "{:?}", checked);
+            if checked.is_ok() {
+                let once = Targeting { max_reminders: u32::try_from(reminded).expect("few"), ..rule };
+                prop_assert_eq!(check(&candidate, &once, at_hour(10_000)), Err(Exclusion::RemindedEnough));
+            }
+        }
+
         #[test]
         fn an_open_window_is_never_in_the_past_and_stays_open(now in 0_i64..4_000_000_000, from in 0_u32..23, length in 1_u32..23) {
             let hour = |hour: u32| NaiveTime::from_hms_opt(hour.min(23), 0, 0).expect("a time of day");

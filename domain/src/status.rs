@@ -48,6 +48,8 @@ coded_enum! {
         InvalidAddress = 6 "INVALID_ADDRESS",
         /// The provider refused to send, or could not.
         ProviderRefused = 7 "PROVIDER_REFUSED",
+        /// A reminder that is no longer needed: the person responded after it was made.
+        Responded = 8 "RESPONDED",
     }
 }
 

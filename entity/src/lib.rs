@@ -26,6 +26,7 @@ pub mod message;
 pub mod recipient;
 pub mod recipient_status;
 pub mod reminder;
+pub mod reminder_check;
 pub mod reminder_rule;
 pub mod reminder_target;
 pub mod schedule_tick;

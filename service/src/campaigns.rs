@@ -19,9 +19,9 @@ use crate::rollup::RollUp;
 use crate::subject::Subject;
 
 /// The longest key, and the longest name.
-const MAX_NAME: usize = 200;
+pub(crate) const MAX_NAME: usize = 200;
 /// The longest subject line and sender; RFC 5322 gives a line 998 characters.
-const MAX_LINE: usize = 998;
+pub(crate) const MAX_LINE: usize = 998;
 
 const COLUMNS: &str = "id, key, name, subject, from_address, state, sent_at, parent_id, created_by, created_at";
 
@@ -188,7 +188,11 @@ fn object(id: i64) -> String {
     format!("campaign:{id}")
 }
 
-async fn insert<C: ConnectionTrait>(
+/// Makes a campaign; `None` where there is one with its key. The values are not checked.
+///
+/// # Errors
+/// Those of the database.
+pub(crate) async fn insert<C: ConnectionTrait>(
     connection: &C,
     subject: &Subject,
     now: Timestamp,
@@ -288,7 +292,8 @@ impl NewCampaign {
     }
 }
 
-fn required(field: &str, text: &str) -> Result<String, Refusal> {
+/// A text that must be there, trimmed and found usable as a name.
+pub(crate) fn required(field: &str, text: &str) -> Result<String, Refusal> {
     let text = usable(field, text, MAX_NAME)?;
     if text.is_empty() {
         return Err(Refusal::field(RefusalCode::Invalid, &[field], format!("{field} is empty")));
@@ -296,7 +301,8 @@ fn required(field: &str, text: &str) -> Result<String, Refusal> {
     Ok(text)
 }
 
-fn optional(field: &str, text: Option<&str>) -> Result<Option<String>, Refusal> {
+/// A text that may be missing or empty, trimmed and found usable as a line.
+pub(crate) fn optional(field: &str, text: Option<&str>) -> Result<Option<String>, Refusal> {
     let text = text.map(|text| usable(field, text, MAX_LINE)).transpose()?;
     Ok(text.filter(|text| !text.is_empty()))
 }

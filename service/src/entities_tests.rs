@@ -66,8 +66,8 @@ async fn entities_have_the_columns_of_their_tables_and_every_table_has_an_entity
         let ours = in_the_crate!(test.db.read(),
             address alert api_token audit_entry bounce_statistics campaign campaign_hour
             campaign_statistics click complaint delivery domain_statistics event export_file import
-            import_issue job link_statistics message recipient recipient_status reminder reminder_rule
-            reminder_target schedule_tick session setting tracked_link upload user_account
+            import_issue job link_statistics message recipient recipient_status reminder reminder_check
+            reminder_rule reminder_target schedule_tick session setting tracked_link upload user_account
         );
         let theirs = in_the_database(&test.db).await;
         assert_eq!(ours.difference(&theirs).collect::<Vec<_>>(), Vec::<&Column>::new(), "only in the crate");

@@ -26,6 +26,7 @@ pub mod jobs;
 pub mod prune;
 pub mod recipients;
 pub mod recount;
+pub mod reminders;
 pub mod rollup;
 pub mod schedule;
 pub mod settings;

@@ -30,6 +30,8 @@ mod export;
 #[cfg(test)]
 mod ingest;
 #[cfg(test)]
+mod reminders;
+#[cfg(test)]
 mod subscription;
 #[cfg(test)]
 mod upkeep;

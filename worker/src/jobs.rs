@@ -2,11 +2,13 @@
 
 mod act_on_addresses;
 mod check_alerts;
+mod check_reminders;
 mod export;
 mod import;
 mod notify;
 mod prune;
 pub mod rematch;
+mod remind;
 mod review_addresses;
 mod settle_recipients;
 
@@ -42,6 +44,8 @@ async fn work(deps: &Deps, job: &ClaimedJob) -> Result<()> {
         JobKind::Notify => notify::run(deps, job).await,
         JobKind::Export => export::run(deps, job).await,
         JobKind::Prune => prune::run(deps, job).await,
+        JobKind::Remind => remind::run(deps, job).await,
+        JobKind::CheckReminders => check_reminders::run(deps, job).await,
         _ => Err(ServiceError::Inconsistent(format!("this version has no job {}", job.kind))),
     }
 }

@@ -307,7 +307,9 @@ pub(super) async fn clicks(access: &Access, input: ExportClicksInput) -> service
 pub(super) async fn addresses(access: &Access, input: ExportAddressesInput) -> service::Result<jobs::Job> {
     let marketer = access.marketer()?;
     let set = match input.addresses {
-        Some(addresses) => addresses.into_set().map_err(|refusal| Refusal { field: vec!["addresses".to_owned()], ..refusal })?,
+        Some(addresses) => {
+            addresses.into_set().map_err(|refusal| Refusal { field: vec!["addresses".to_owned()], ..refusal })?
+        }
         None => Addresses::Where(service::addresses::AddressFilter::default()),
     };
     marketer.export_addresses(set, input.format.into(), converted(input.columns)).await
@@ -317,6 +319,7 @@ pub(super) async fn addresses(access: &Access, input: ExportAddressesInput) -> s
 pub(super) async fn complaints(access: &Access, input: ExportComplaintsInput) -> service::Result<jobs::Job> {
     let marketer = access.marketer()?;
     let filter = input.filter.unwrap_or_default().try_into();
-    let choice = filter.map_err(|refusal| Refusal { field: vec!["filter".to_owned(), "campaignId".to_owned()], ..refusal })?;
+    let choice =
+        filter.map_err(|refusal| Refusal { field: vec!["filter".to_owned(), "campaignId".to_owned()], ..refusal })?;
     marketer.export_complaints(choice, input.format.into(), converted(input.columns)).await
 }

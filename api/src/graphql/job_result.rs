@@ -7,32 +7,35 @@ use service::addresses::actions::Acted;
 use service::exports::ExportResult;
 use service::import::ImportResult;
 use service::jobs::{Job, JobKind};
+use service::reminders::Reminded;
 
 use super::campaign::Campaign;
 use super::export::ExportFile;
+use super::node::Key;
 use super::scalars::int;
-use super::skipped::{Examples, SkippedCount};
+use super::skipped::SkippedCount;
 
 /// What came of a job. What does not apply to its kind is null.
 #[derive(Default, SimpleObject)]
 pub struct JobResult {
     /// The file that an export made. Null for those who may not see personal data.
-    file: Option<ExportFile>,
-    /// The campaign that was worked on, or that was made.
-    campaign: Option<Campaign>,
-    /// Things that are new: recipients of an import.
-    added: Option<i32>,
+    pub(super) file: Option<ExportFile>,
+    /// The campaign that was worked on. Of reminders, the one that recipients were added to, or the first of these.
+    pub(super) campaign: Option<Campaign>,
+    /// Recipients that are new, of an import or a reminder.
+    pub(super) added: Option<i32>,
     /// Things that were there and were changed: recipients of an import, addresses.
-    updated: Option<i32>,
+    pub(super) updated: Option<i32>,
     /// Things that were there just so.
-    unchanged: Option<i32>,
+    pub(super) unchanged: Option<i32>,
     /// Things that were left out. Of an import: recipients that are not to be sent to, because they are doubles or their
     /// addresses invalid or blocked.
-    skipped: Option<i32>,
+    pub(super) skipped: Option<i32>,
     /// Lines of a file that made no recipient.
-    rejected: Option<i32>,
-    /// What was left out, and why, with a few examples.
-    skipped_by_reason: Vec<SkippedCount>,
+    pub(super) rejected: Option<i32>,
+    /// What was left out, and why. Of reminders, the reasons are those of `reminderPreview`.
+    #[graphql(complexity = "15 * child_complexity + 1")]
+    pub(super) skipped_by_reason: Vec<SkippedCount>,
 }
 
 impl JobResult {
@@ -45,6 +48,7 @@ impl JobResult {
             | JobKind::DeleteAddresses
             | JobKind::MarkFormerEmployees
             | JobKind::RestoreConsent => read(job).map(|acted: Acted| (&acted).into()),
+            JobKind::Remind => read(job).map(|reminded: Reminded| reminded.into()),
             JobKind::Export => {
                 let file = read(job).and_then(|file: ExportResult| ExportFile::new(file, access));
                 Some(Self { file, ..Self::default() })
@@ -72,13 +76,22 @@ impl From<&ImportResult> for JobResult {
     }
 }
 
+/// An example of an address that was left out.
+fn address(id: &str) -> Option<Key> {
+    id.parse().ok().map(Key::Address)
+}
+
 impl From<&Acted> for JobResult {
     fn from(acted: &Acted) -> Self {
         Self {
             updated: Some(int(acted.changed)),
             unchanged: Some(int(acted.unchanged)),
             skipped: Some(int(acted.skipped.iter().map(|skipped| skipped.count).sum())),
-            skipped_by_reason: SkippedCount::list(&acted.skipped, Examples::Addresses),
+            skipped_by_reason: acted
+                .skipped
+                .iter()
+                .map(|skipped| SkippedCount::of_job(skipped.clone(), address))
+                .collect(),
             ..Self::default()
         }
     }

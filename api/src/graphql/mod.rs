@@ -21,6 +21,7 @@ mod mutation;
 mod node;
 mod query;
 mod recipient;
+mod reminder;
 mod scalars;
 mod schema;
 mod set;

@@ -10,6 +10,7 @@ use super::export::{self, ExportAddressesInput, ExportClicksInput, ExportComplai
 use super::import::{self, ImportRecipientsInput};
 use super::job::JobPayload;
 use super::node::{self, Key};
+use super::reminder::{self, ReminderRuleInput, ReminderRulePayload};
 use super::scalars::DateTime;
 use super::schema::access;
 use super::set::AddressSet;
@@ -197,6 +198,40 @@ impl Mutation {
         let access = access(ctx)?;
         let canceled = async { access.marketer()?.cancel_job(node::job(&id)?).await };
         JobPayload::of(canceled.await, access)
+    }
+
+    /// Makes a rule for reminders, or changes the one whose `id` the input names.
+    async fn save_reminder_rule(
+        &self,
+        ctx: &Context<'_>,
+        #[graphql(desc = "The rule.")] input: ReminderRuleInput,
+    ) -> Result<ReminderRulePayload> {
+        let (reminder_rule, user_errors) = outcome(reminder::save(access(ctx)?, input).await)?;
+        Ok(ReminderRulePayload { reminder_rule, user_errors })
+    }
+
+    /// Deletes a rule for reminders. What it has made stays.
+    async fn delete_reminder_rule(
+        &self,
+        ctx: &Context<'_>,
+        #[graphql(desc = "The global id of the rule.")] id: ID,
+    ) -> Result<DeletePayload> {
+        let marketer = access(ctx)?.marketer()?;
+        let deleted = async { marketer.delete_reminder_rule(node::reminder_rule(&id)?).await };
+        let (deleted, user_errors) = outcome(deleted.await)?;
+        Ok(DeletePayload { deleted_id: deleted.map(|()| id), user_errors })
+    }
+
+    /// Makes the reminders of a rule now, by a job, whatever its hours are: for those who are due. Where such a job is waiting or at
+    /// work, it is that one.
+    async fn run_reminder_now(
+        &self,
+        ctx: &Context<'_>,
+        #[graphql(desc = "The global id of the rule.")] rule_id: ID,
+    ) -> Result<JobPayload> {
+        let access = access(ctx)?;
+        let asked = async { access.marketer()?.run_reminder_now(node::reminder_rule(&rule_id)?).await };
+        JobPayload::of(asked.await, access)
     }
 
     /// Makes an API token. For admins.

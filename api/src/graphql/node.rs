@@ -11,6 +11,7 @@ use super::campaign::Campaign;
 use super::delivery::Delivery;
 use super::job::Job;
 use super::recipient::Recipient;
+use super::reminder::ReminderRule;
 
 /// Anything that can be asked for again by its id.
 #[derive(Interface)]
@@ -26,6 +27,8 @@ pub enum Node {
     Job(Job),
     /// A request of a provider.
     Delivery(Delivery),
+    /// A rule for reminders.
+    ReminderRule(ReminderRule),
 }
 
 /// What an id stands for.
@@ -53,6 +56,8 @@ pub enum Key {
     Complaint(i64),
     /// An entry of the audit log.
     Audit(i64),
+    /// A rule for reminders.
+    ReminderRule(i64),
 }
 
 impl Key {
@@ -70,7 +75,8 @@ impl Key {
             | Self::Job(id)
             | Self::Token(id)
             | Self::Complaint(id)
-            | Self::Audit(id) => format!("{kind}:{id}"),
+            | Self::Audit(id)
+            | Self::ReminderRule(id) => format!("{kind}:{id}"),
         };
         ID(URL_SAFE_NO_PAD.encode(text))
     }
@@ -87,40 +93,7 @@ impl Key {
             Self::Delivery(_) => "Delivery",
             Self::Job(_) => "Job",
             Self::Token(_) => "ApiToken",
-            Self::Complaint(_) => "Complaint",
-            Self::Audit(_) => "AuditEntry",
-        }
-    }
-
-    /// How the audit log names what `id` stands for.
-    ///
-    /// # Errors
-    /// A refusal where it is no id of ours, or of something that the audit log does not name.
-    pub fn audit_object(id: &ID) -> Result<String, Refusal> {
-        let name = |kind: &str, id: i64| Ok(format!("{kind}:{id}"));
-        match Self::parse(id)? {
-            Self::Address(id) => name("address", id),
-            Self::Campaign(id) => name("campaign", id),
-            Self::Job(id) => name("job", id),
-            Self::Token(id) => name("token", id),
-            other => Err(Refusal::field(
-                RefusalCode::Invalid,
-                &["filter", "objectId"],
-                format!("nothing is audited of a {}", other.kind()),
-            )),
-        }
-    }
-
-    /// What the audit log names, where it has a global id.
-    pub fn of_audit(object: &str) -> Option<Self> {
-        let (kind, id) = object.split_once(':')?;
-        let id = id.parse().ok()?;
-        match kind {
-            "address" => Some(Self::Address(id)),
-            "campaign" => Some(Self::Campaign(id)),
-            "job" => Some(Self::Job(id)),
-            "token" => Some(Self::Token(id)),
-            _ => None,
+            Self::Complaint(id) | Self::Audit(id) | Self::ReminderRule(id) => format!("{kind}:{id}"),
         }
     }
 
@@ -155,6 +128,7 @@ impl Key {
             "ApiToken" => Self::Token(key),
             "Complaint" => Self::Complaint(key),
             "AuditEntry" => Self::Audit(key),
+            "ReminderRule" => Self::ReminderRule(key),
             _ => return None,
         })
     }
@@ -211,6 +185,14 @@ pub(super) fn job(id: &ID) -> Result<i64, Refusal> {
     }
 }
 
+/// The rule for reminders that an id stands for.
+pub(super) fn reminder_rule(id: &ID) -> Result<i64, Refusal> {
+    match Key::parse(id)? {
+        Key::ReminderRule(id) => Ok(id),
+        other => Err(other.wrong("ReminderRule")),
+    }
+}
+
 /// The API token that an id stands for.
 pub(super) fn token(id: &ID) -> Result<i64, Refusal> {
     match Key::parse(id)? {
@@ -236,6 +218,7 @@ mod tests {
             Key::Delivery(7),
             Key::Job(8),
             Key::Token(9),
+            Key::ReminderRule(10),
         ] {
             assert_eq!(Key::parse(&key.id()), Ok(key));
         }

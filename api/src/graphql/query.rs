@@ -18,6 +18,7 @@ use super::filter::{
 use super::job::{self, Job, JobFilter, Jobs};
 use super::node::{self, Key, Node};
 use super::recipient::{self, Recipient};
+use super::reminder::{self, ReminderPreview, ReminderRule, ReminderRuleInput};
 use super::scalars::EmailAddress;
 use super::schema::{access, reader};
 use super::settings::Settings;
@@ -41,6 +42,7 @@ impl Query {
                 reader(ctx)?.job(id).await?.map(|row| Job::new(row, access(ctx)).map(Node::from)).transpose()?
             }
             Key::Delivery(id) => access(ctx)?.admin()?.delivery(id).await?.map(|row| Delivery(row).into()),
+            Key::ReminderRule(id) => reader(ctx)?.reminder_rule(id).await?.map(|rule| ReminderRule(rule).into()),
             other @ (Key::Link(_)
             | Key::Event(_)
             | Key::Click(_)
@@ -231,6 +233,26 @@ impl Query {
         #[graphql(desc = "Its global id.")] id: ID,
     ) -> Result<Option<Delivery>> {
         Ok(access(ctx)?.admin()?.delivery(node::delivery(&id)?).await?.map(Delivery))
+    }
+
+    /// The rules for reminders, the oldest first.
+    #[graphql(complexity = "20 * child_complexity + 1")]
+    async fn reminder_rules(
+        &self,
+        ctx: &Context<'_>,
+        #[graphql(desc = "Only those that remind of this campaign.")] campaign_id: Option<ID>,
+    ) -> Result<Vec<ReminderRule>> {
+        reminder::rules(ctx, campaign_id.as_ref()).await
+    }
+
+    /// What a rule would do now: who would get a reminder, who would not, and why. The rule need not be saved, and nothing is made.
+    #[graphql(complexity = "child_complexity + 500")]
+    async fn reminder_preview(
+        &self,
+        ctx: &Context<'_>,
+        #[graphql(desc = "The rule. With `id`, whom that rule has reminded already counts.")] input: ReminderRuleInput,
+    ) -> Result<ReminderPreview> {
+        reminder::preview(ctx, input).await
     }
 
     /// All API tokens, without their secrets. For admins.

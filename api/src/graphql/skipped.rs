@@ -1,59 +1,31 @@
-//! What a job left out, and why.
+//! What was left out, and why.
 
-use async_graphql::{Context, Object};
+use async_graphql::{ID, SimpleObject};
 use service::skipped::Skipped;
 
-use super::errors::Result;
-use super::loaders::{AddressId, loaders};
+use super::node::Key;
 use super::scalars::int;
-use super::schema::access;
 
 /// Things that were left out for the same reason.
+#[derive(SimpleObject)]
 pub struct SkippedCount {
-    skipped: Skipped,
-    examples: Examples,
-}
-
-/// What the ids of the examples are those of.
-#[derive(Clone, Copy, Debug)]
-pub enum Examples {
-    /// Addresses.
-    Addresses,
+    /// Why: a word in capitals, such as RESPONDED. Which ones there are is said where they come from.
+    reason: String,
+    /// How many.
+    count: i32,
+    /// The global ids of a few of them, for `node`.
+    examples: Vec<ID>,
 }
 
 impl SkippedCount {
-    /// What a job wrote down.
-    pub(super) fn list(skipped: &[Skipped], examples: Examples) -> Vec<Self> {
-        skipped.iter().map(|skipped| Self { skipped: skipped.clone(), examples }).collect()
-    }
-}
-
-/// Things that were left out for the same reason.
-#[Object]
-impl SkippedCount {
-    /// The reason, a word in capitals such as `FORMER_EMPLOYEE`.
-    async fn reason(&self) -> &str {
-        &self.skipped.reason
+    /// So many for this reason, among them `examples`.
+    pub(super) fn new(reason: impl Into<String>, count: i64, examples: impl IntoIterator<Item = Key>) -> Self {
+        Self { reason: reason.into(), count: int(count), examples: examples.into_iter().map(Key::id).collect() }
     }
 
-    /// How many they are.
-    async fn count(&self) -> i32 {
-        int(self.skipped.count)
-    }
-
-    /// The addresses of a few of them; none for those who may not see personal data.
-    async fn examples(&self, ctx: &Context<'_>) -> Result<Vec<String>> {
-        if !access(ctx)?.subject().sees_personal_data() {
-            return Ok(Vec::new());
-        }
-        match self.examples {
-            Examples::Addresses => {
-                let ids = self.skipped.examples.iter().filter_map(|id| id.parse().ok().map(AddressId));
-                let found = loaders(ctx)?.load_many(ids).await?;
-                let mut emails: Vec<String> = found.into_values().map(|address| address.email).collect();
-                emails.sort_unstable();
-                Ok(emails)
-            }
-        }
+    /// As a job has counted them; `key` says what an example stands for.
+    pub(super) fn of_job(skipped: Skipped, key: impl Fn(&str) -> Option<Key>) -> Self {
+        let examples: Vec<Key> = skipped.examples.iter().filter_map(|example| key(example)).collect();
+        Self::new(skipped.reason, skipped.count, examples)
     }
 }

@@ -3,6 +3,7 @@
 mod addresses;
 mod fixture;
 mod privacy;
+mod reminders;
 mod requests;
 mod schema;
 mod settings;

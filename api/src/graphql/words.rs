@@ -62,6 +62,8 @@ pub enum SkipReason {
     InvalidAddress,
     /// The provider refused to send, or could not.
     ProviderRefused,
+    /// A reminder that is no longer needed: the person responded after it was made.
+    Responded,
 }
 
 /// Why a message was not delivered.
@@ -306,6 +308,28 @@ pub enum JobState {
     Failed,
     /// Called off.
     Canceled,
+}
+
+/// Whom a reminder is for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Enum)]
+#[graphql(remote = "domain::reminder::ReminderAudience")]
+pub enum ReminderAudience {
+    /// Sent or delivered, and no person opened or clicked.
+    NoHumanSignal,
+    /// No person clicked, whether or not somebody opened.
+    NotClicked,
+}
+
+/// What is made of those who are to be reminded.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Enum)]
+#[graphql(remote = "domain::reminder::ReminderAction")]
+pub enum ReminderAction {
+    /// A campaign with them as its recipients.
+    NewCampaign,
+    /// A selection of the CRM. Not there yet.
+    Selection,
+    /// The same campaign is sent to them again. Not there yet.
+    Resend,
 }
 
 /// Which way a list runs.

@@ -136,3 +136,12 @@ CREATE TABLE reminder_target (
     PRIMARY KEY (rule_id, campaign_id, recipient, round)
 );
 CREATE UNIQUE INDEX reminder_target_child ON reminder_target (child_id, child_recipient);
+
+-- When a rule was last seen to for a campaign, and by which job: there is at most one at a time. Campaign 0: all of the rule's.
+CREATE TABLE reminder_check (
+    rule_id BIGINT NOT NULL REFERENCES reminder_rule (id),
+    campaign_id BIGINT NOT NULL,
+    job_id BIGINT NOT NULL,
+    checked_at BIGINT NOT NULL,
+    PRIMARY KEY (rule_id, campaign_id)
+);

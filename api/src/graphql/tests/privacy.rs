@@ -64,6 +64,12 @@ fn documents(types: &[Value]) -> Vec<String> {
     ] {
         documents.push(format!("{{ {field}(first: 2){} }}", select(types, connection, &mut Vec::new())));
     }
+    // Campaigns are walked through above, and twenty of them would be too complex.
+    let without_campaigns = || vec!["Campaign".to_owned()];
+    let rules = select(types, "ReminderRule", &mut without_campaigns());
+    documents.push(format!("{{ reminderRules{rules} }}"));
+    let preview = select(types, "ReminderPreview", &mut without_campaigns());
+    documents.push(format!("{{ reminderPreview(input: {{ name: \"x\", campaignNamePattern: \"*\" }}){preview} }}"));
     let address = select(types, "Address", &mut Vec::new());
     documents.push(format!("{{ address(email: \"Erika.Muster@kleinfirma.example\"){address} }}"));
     let campaign = &ids()[0].1.0;
@@ -104,6 +110,8 @@ fn found(value: &Value) -> Vec<&'static str> {
 #[tokio::test]
 async fn a_viewer_sees_no_personal_data_anywhere() {
     let fixture = Fixture::with(3).await;
+    let rule = "mutation { saveReminderRule(input: { name: \"x\", campaignNamePattern: \"*\", afterHours: 0 }) { userErrors { code } } }";
+    fixture.ask(Role::Marketer, rule, json!({})).await;
     let documents = documents(&types(&fixture).await);
     let mut seen_by_admins = Vec::new();
     for document in &documents {
@@ -154,6 +162,9 @@ async fn what_a_viewer_may_not_ask_is_forbidden() {
         "mutation($campaign: ID!) { exportClicks(input: { campaignId: $campaign, format: CSV }) { userErrors { code } } }",
         "mutation { exportAddresses(input: { format: CSV }) { userErrors { code } } }",
         "mutation { exportComplaints(input: { format: CSV }) { userErrors { code } } }",
+        "mutation { saveReminderRule(input: { name: \"x\", campaignNamePattern: \"*\" }) { userErrors { code } } }",
+        "mutation { deleteReminderRule(id: \"x\") { userErrors { code } } }",
+        "mutation { runReminderNow(ruleId: \"x\") { userErrors { code } } }",
         "mutation { createApiToken(input: { name: \"x\", role: ADMIN }) { secret } }",
         "mutation { updateSettings(input: { tracking: false }) { userErrors { code } } }",
     ] {
