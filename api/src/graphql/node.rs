@@ -93,7 +93,43 @@ impl Key {
             Self::Delivery(_) => "Delivery",
             Self::Job(_) => "Job",
             Self::Token(_) => "ApiToken",
-            Self::Complaint(id) | Self::Audit(id) | Self::ReminderRule(id) => format!("{kind}:{id}"),
+            Self::Complaint(_) => "Complaint",
+            Self::Audit(_) => "AuditEntry",
+            Self::ReminderRule(_) => "ReminderRule",
+        }
+    }
+
+    /// How the audit log names what `id` stands for.
+    ///
+    /// # Errors
+    /// A refusal where it is no id of ours, or of something that the audit log does not name.
+    pub fn audit_object(id: &ID) -> Result<String, Refusal> {
+        let name = |kind: &str, id: i64| Ok(format!("{kind}:{id}"));
+        match Self::parse(id)? {
+            Self::Address(id) => name("address", id),
+            Self::Campaign(id) => name("campaign", id),
+            Self::Job(id) => name("job", id),
+            Self::Token(id) => name("token", id),
+            Self::ReminderRule(id) => name("reminder_rule", id),
+            other => Err(Refusal::field(
+                RefusalCode::Invalid,
+                &["filter", "objectId"],
+                format!("nothing is audited of a {}", other.kind()),
+            )),
+        }
+    }
+
+    /// What the audit log names, where it has a global id.
+    pub fn of_audit(object: &str) -> Option<Self> {
+        let (kind, id) = object.split_once(':')?;
+        let id = id.parse().ok()?;
+        match kind {
+            "address" => Some(Self::Address(id)),
+            "campaign" => Some(Self::Campaign(id)),
+            "job" => Some(Self::Job(id)),
+            "token" => Some(Self::Token(id)),
+            "reminder_rule" => Some(Self::ReminderRule(id)),
+            _ => None,
         }
     }
 

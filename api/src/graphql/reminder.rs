@@ -9,7 +9,7 @@ use service::reminders::{self, NotEligible, Preview, Reminded, ReminderTerms, Sc
 
 use super::campaign::Campaign;
 use super::errors::{Result, UserError};
-use super::job::JobResult;
+use super::job_result::JobResult;
 use super::node::{self, Key};
 use super::recipient::Recipient;
 use super::scalars::{DateTime, at, int};
