@@ -36,7 +36,17 @@ fn import(site: &Site, more: usize) -> String {
     let more = (0..more).map(|place| json!({ "email": format!("reader{place}@beta.example"), "company": "Beta" }));
     let lines: String = named.chain(more).map(|line| format!("{line}\n")).collect();
     site.write("recipients.jsonl", lines);
-    let imported = site.run_json(["import", "--campaign", "spring", "--name", "Spring", "--state", "sent", "--json", "recipients.jsonl"]);
+    let imported = site.run_json([
+        "import",
+        "--campaign",
+        "spring",
+        "--name",
+        "Spring",
+        "--state",
+        "sent",
+        "--json",
+        "recipients.jsonl",
+    ]);
     imported["campaignId"].as_str().expect("an id").to_owned()
 }
 
@@ -83,7 +93,8 @@ async fn a_list_becomes_a_file(site: Site) {
     }
 
     let file = export(&api, EXPORT, input("CSV")).await;
-    let text = stranger.bare(Method::GET, &path(&site, &file)).send().await.expect("an answer").text().await.expect("a text");
+    let text =
+        stranger.bare(Method::GET, &path(&site, &file)).send().await.expect("an answer").text().await.expect("a text");
     assert!(text.starts_with("\u{feff}email,name,status,opens\r\n"), "{}", &text[..60]);
     assert!(text.contains("named0@alpha.example,\"'=HYPERLINK(\"\"http://evil.example\"\",\"\"x\"\")\",SENT,0\r\n"));
 
@@ -103,11 +114,14 @@ async fn a_list_becomes_a_file(site: Site) {
     site.client("admin").applied().await;
     let clicked = json!({ "where": { "campaignId": campaign, "filter": { "status": ["CLICKED"] } } });
     let file = export(&api, EXPORT, json!({ "recipients": clicked, "format": "CSV", "columns": ["EMAIL"] })).await;
-    let text = stranger.bare(Method::GET, &path(&site, &file)).send().await.expect("an answer").text().await.expect("a text");
+    let text =
+        stranger.bare(Method::GET, &path(&site, &file)).send().await.expect("an answer").text().await.expect("a text");
     assert_eq!(text, "\u{feff}email\r\nreader7@beta.example\r\n");
-    let clicks = "mutation($input: ExportClicksInput!) { exportClicks(input: $input) { job { id } userErrors { message } } }";
+    let clicks =
+        "mutation($input: ExportClicksInput!) { exportClicks(input: $input) { job { id } userErrors { message } } }";
     let file = export(&api, clicks, json!({ "campaignId": campaign, "format": "JSONL" })).await;
-    let text = stranger.bare(Method::GET, &path(&site, &file)).send().await.expect("an answer").text().await.expect("a text");
+    let text =
+        stranger.bare(Method::GET, &path(&site, &file)).send().await.expect("an answer").text().await.expect("a text");
     let line: Value = serde_json::from_str(&text).expect("one line");
     assert_eq!((&line["email"], &line["url"]), (&json!("reader7@beta.example"), &json!("https://shop.example/a")));
     assert_eq!(line["clickedAt"], "2026-03-02T08:30:00Z");
@@ -125,10 +139,22 @@ async fn a_link_is_good_for_what_it_was_made_for(site: Site) {
     let whole = whole.bytes().await.expect("bytes");
 
     let head = stranger.bare(Method::HEAD, &path).send().await.expect("an answer");
-    assert_eq!((head.status(), head.headers()["content-length"].to_str().expect("a number")), (StatusCode::OK, whole.len().to_string().as_str()));
-    let rest = stranger.bare(Method::GET, &path).header(RANGE, "bytes=1000-").header(IF_RANGE, etag).send().await.expect("an answer");
+    assert_eq!(
+        (head.status(), head.headers()["content-length"].to_str().expect("a number")),
+        (StatusCode::OK, whole.len().to_string().as_str())
+    );
+    let rest = stranger
+        .bare(Method::GET, &path)
+        .header(RANGE, "bytes=1000-")
+        .header(IF_RANGE, etag)
+        .send()
+        .await
+        .expect("an answer");
     assert_eq!(rest.status(), StatusCode::PARTIAL_CONTENT);
-    assert_eq!(rest.headers()[CONTENT_RANGE].to_str().expect("a text"), format!("bytes 1000-{}/{}", whole.len() - 1, whole.len()));
+    assert_eq!(
+        rest.headers()[CONTENT_RANGE].to_str().expect("a text"),
+        format!("bytes 1000-{}/{}", whole.len() - 1, whole.len())
+    );
     assert_eq!(rest.bytes().await.expect("bytes"), whole[1_000..]);
     let beyond = stranger.bare(Method::GET, &path).header(RANGE, "bytes=99999999-").send().await.expect("an answer");
     assert_eq!(beyond.status(), StatusCode::RANGE_NOT_SATISFIABLE);

@@ -174,7 +174,11 @@ async fn graphql_begins_an_export_and_gives_a_link() {
     );
     let seen = ask(Role::Marketer, &query).await;
     let file = &seen["data"]["job"]["result"]["file"];
-    assert_eq!((file["rows"].as_i64(), file["urlExpiresAt"].as_str()), (Some(1), Some("2026-01-02T00:00:00.000000Z")), "{seen}");
+    assert_eq!(
+        (file["rows"].as_i64(), file["urlExpiresAt"].as_str()),
+        (Some(1), Some("2026-01-02T00:00:00.000000Z")),
+        "{seen}"
+    );
     let path = file["url"].as_str().expect("a link").strip_prefix("http://localhost:8080").expect("our URL");
     assert_eq!(it.ask(get(path)).await.text(), "\u{feff}name,email\r\n<b>,erika@example.com\r\n");
     let hidden = ask(Role::Viewer, &query).await;

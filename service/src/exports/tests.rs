@@ -30,7 +30,10 @@ async fn a_link_ends_and_so_does_the_file() {
         let (id, expires, signature) = fixture::parts_of(&link.url);
         let follow = async || fixture.services.follow_link(&id, expires, &signature).await.expect("an answer");
         let LinkState::There(file) = follow().await else { panic!("it is there") };
-        assert_eq!((file.name.as_str(), file.content_type.as_str()), ("recipients-Spring-2026-01-01.csv", "text/csv; charset=utf-8"));
+        assert_eq!(
+            (file.name.as_str(), file.content_type.as_str()),
+            ("recipients-Spring-2026-01-01.csv", "text/csv; charset=utf-8")
+        );
         assert_eq!(file.size, u64::try_from(result.size).expect("a size"));
         let later = fixture.services.follow_link(&id, expires + 1, &signature).await.expect("an answer");
         assert_eq!(later, LinkState::Forged);
@@ -59,7 +62,9 @@ async fn a_link_ends_and_so_does_the_file() {
 async fn what_cannot_be_exported_is_refused() {
     for fixture in Fixture::each().await {
         let marketer = fixture.marketer();
-        let of = |campaign| RecipientSet::Where(RecipientsWhere { campaign, filter: RecipientFilter::default(), search: None });
+        let of = |campaign| {
+            RecipientSet::Where(RecipientsWhere { campaign, filter: RecipientFilter::default(), search: None })
+        };
         let code = |result: crate::Result<Job>| match result {
             Err(ServiceError::Refused(refusal)) => (refusal.code, refusal.field.join(".")),
             other => panic!("{other:?}"),
@@ -93,7 +98,8 @@ async fn who_exported_what_is_written_down_without_any_address() {
         fixture.marketer().export_recipients(RecipientSet::Ids(ids), ExportFormat::Jsonl, None).await.expect("a job");
         let emails = AddressSelection::Emails(vec!["person1@example.com".to_owned()]);
         fixture.marketer().export_addresses(emails, ExportFormat::Csv, None).await.expect("a job");
-        let entries = fixture.texts("SELECT action || ' ' || object || ' ' || detail FROM audit_entry ORDER BY id").await;
+        let entries =
+            fixture.texts("SELECT action || ' ' || object || ' ' || detail FROM audit_entry ORDER BY id").await;
         assert!(entries[0].starts_with("recipients.export campaign:1 {"), "{entries:?}");
         assert!(entries[1].starts_with("addresses.export addresses {"), "{entries:?}");
         let payloads = fixture.texts("SELECT payload FROM job ORDER BY id").await;

@@ -27,7 +27,8 @@ impl Fixture {
         for test in TestDb::each().await {
             let folder = tempfile::tempdir().expect("a folder");
             let clock = Arc::new(TestClock::new());
-            let options = ExportOptions { public_url: "https://nachfass.example".to_owned(), url_hours: 24, keep_days: 7 };
+            let options =
+                ExportOptions { public_url: "https://nachfass.example".to_owned(), url_hours: 24, keep_days: 7 };
             let files = ObjectFiles::in_folder(&folder.path().join("exports")).expect("a store");
             let services = Services::new(test.db.clone(), clock.clone(), &[1; 32], folder.path());
             let services = services.with_exports(Arc::new(files), Arc::new(Formats), options);
@@ -58,7 +59,8 @@ impl Fixture {
             self.run(&format!("{into} {numbers} SELECT {rest}"), [count.into()]).await;
         }
         crate::by_status::repair(self.services.db.write(), 1).await.expect("recipients by status");
-        self.run("INSERT INTO campaign_statistics (campaign_id, updated_at) VALUES (1, 0) ON CONFLICT DO NOTHING", []).await;
+        self.run("INSERT INTO campaign_statistics (campaign_id, updated_at) VALUES (1, 0) ON CONFLICT DO NOTHING", [])
+            .await;
     }
 
     pub async fn run<const N: usize>(&self, sql: &str, values: [Value; N]) {
@@ -71,7 +73,8 @@ impl Fixture {
     }
 
     pub async fn count(&self, table: &str) -> i64 {
-        let rows = query_all(self.services.db.read(), &format!("SELECT count(*) FROM {table}"), []).await.expect("a count");
+        let rows =
+            query_all(self.services.db.read(), &format!("SELECT count(*) FROM {table}"), []).await.expect("a count");
         rows[0].try_get_by_index(0).expect("a number")
     }
 

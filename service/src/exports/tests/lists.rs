@@ -25,7 +25,11 @@ async fn every_recipient_of_a_campaign_is_in_the_file_once_and_in_order() {
         fixture.recipients(MANY).await;
         fixture.run("UPDATE recipient SET is_simulator = TRUE WHERE number = 7", []).await;
         let columns = Some(vec![RecipientColumn::Email]);
-        let job = fixture.marketer().export_recipients(everybody(), ExportFormat::Jsonl, columns.clone()).await.expect("a job");
+        let job = fixture
+            .marketer()
+            .export_recipients(everybody(), ExportFormat::Jsonl, columns.clone())
+            .await
+            .expect("a job");
         fixture.work().await;
         let (result, text) = fixture.file(&job).await;
         let wanted = |numbers: &mut dyn Iterator<Item = i64>| -> Vec<String> {
@@ -40,7 +44,8 @@ async fn every_recipient_of_a_campaign_is_in_the_file_once_and_in_order() {
             (RecipientFilter::Status(vec![RecipientStatus::Sent, RecipientStatus::Clicked]), 1),
         ] {
             let set = RecipientSet::Where(RecipientsWhere { campaign: 1, filter, search: Some("person".to_owned()) });
-            let job = fixture.marketer().export_recipients(set, ExportFormat::Jsonl, columns.clone()).await.expect("a job");
+            let job =
+                fixture.marketer().export_recipients(set, ExportFormat::Jsonl, columns.clone()).await.expect("a job");
             fixture.work().await;
             let (_, text) = fixture.file(&job).await;
             assert_eq!(emails(&text), wanted(&mut (1..=MANY).filter(|number| number % 2 == step && *number != 7)));
@@ -100,7 +105,8 @@ async fn columns_come_in_the_order_in_which_they_are_asked_for() {
     for fixture in Fixture::each().await {
         fixture.recipients(1).await;
         let columns = vec![RecipientColumn::Opens, RecipientColumn::Status, RecipientColumn::Email];
-        let job = fixture.marketer().export_recipients(everybody(), ExportFormat::Csv, Some(columns)).await.expect("a job");
+        let job =
+            fixture.marketer().export_recipients(everybody(), ExportFormat::Csv, Some(columns)).await.expect("a job");
         fixture.work().await;
         assert_eq!(fixture.file(&job).await.1, "\u{feff}opens,status,email\r\n0,SENT,Person1@example.com\r\n");
         let job = fixture.marketer().export_recipients(everybody(), ExportFormat::Csv, None).await.expect("a job");
@@ -116,7 +122,9 @@ async fn columns_come_in_the_order_in_which_they_are_asked_for() {
 async fn clicks_of_persons_say_who_clicked_what() {
     for fixture in Fixture::each().await {
         fixture.recipients(3).await;
-        for (id, recipient, link, verdict) in [(10_i64, 1_i64, 1_i64, 0_i16), (11, 2, 2, 0), (12, 2, 1, 0), (13, 3, 1, 4)] {
+        for (id, recipient, link, verdict) in
+            [(10_i64, 1_i64, 1_i64, 0_i16), (11, 2, 2, 0), (12, 2, 1, 0), (13, 3, 1, 4)]
+        {
             let sql = "INSERT INTO click (campaign_id, id, recipient, link_id, occurred_at, verdict) VALUES (1, $1, $2, $3, $1, $4)";
             fixture.run(sql, [id.into(), recipient.into(), link.into(), verdict.into()]).await;
         }
@@ -155,7 +163,8 @@ async fn addresses_by_name_and_by_condition() {
             (AddressSelection::Emails(named), vec![1, 4]),
             (AddressSelection::Emails(vec!["nobody@example.com".to_owned()]), vec![]),
         ] {
-            let job = fixture.marketer().export_addresses(selection.clone(), ExportFormat::Jsonl, None).await.expect("a job");
+            let job =
+                fixture.marketer().export_addresses(selection.clone(), ExportFormat::Jsonl, None).await.expect("a job");
             fixture.work().await;
             let (result, text) = fixture.file(&job).await;
             assert_eq!(result.name, "addresses-2026-01-01.jsonl");
@@ -175,7 +184,8 @@ async fn complaints_by_campaign_and_time() {
     for fixture in Fixture::each().await {
         fixture.recipients(3).await;
         for (recipient, at) in [(1_i64, 10_i64), (2, 20), (3, 30)] {
-            let sql = "INSERT INTO complaint (campaign_id, recipient, address_id, complained_at) VALUES (1, $1, $1, $2)";
+            let sql =
+                "INSERT INTO complaint (campaign_id, recipient, address_id, complained_at) VALUES (1, $1, $1, $2)";
             fixture.run(sql, [recipient.into(), at.into()]).await;
         }
         let at = |micros| Some(Timestamp::from_micros(micros));
@@ -186,7 +196,11 @@ async fn complaints_by_campaign_and_time() {
             (ComplaintChoice { since: at(20), until: at(30), ..ComplaintChoice::default() }, vec![2]),
         ] {
             let columns = Some(ComplaintColumn::ALL.to_vec());
-            let job = fixture.marketer().export_complaints(choice.clone(), ExportFormat::Jsonl, columns).await.expect("a job");
+            let job = fixture
+                .marketer()
+                .export_complaints(choice.clone(), ExportFormat::Jsonl, columns)
+                .await
+                .expect("a job");
             fixture.work().await;
             let (_, text) = fixture.file(&job).await;
             let wanted: Vec<String> = wanted.iter().map(|number| format!("Person{number}@example.com")).collect();
