@@ -140,7 +140,7 @@ pub fn is_formula(text: &str) -> bool {
         Some(first) if first.is_ascii_alphanumeric() => false,
         None => false,
         Some(_) => {
-            let seen = text.trim_start_matches(|c: char| c == ' ' || c == '\u{a0}' || c == '\u{feff}' || c == '\0');
+            let seen = text.trim_start_matches([' ', '\u{a0}', '\u{feff}', '\0']);
             seen.starts_with(['=', '+', '-', '@', '\t', '\r', '\n', '＝', '＋', '－', '＠'])
         }
     }

@@ -74,6 +74,13 @@ struct Payload {
     list: List,
 }
 
+impl Payload {
+    /// The name of an attempt's file in the store.
+    fn file_id(&self, attempt: i32) -> String {
+        format!("{}-{attempt}", self.file)
+    }
+}
+
 /// What came of an export.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]

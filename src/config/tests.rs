@@ -310,3 +310,42 @@ fn a_finding_says_where_what_and_what_to_do() {
     let found = load(&source("mailgun", ""), &[]).expect("readable").check();
     assert!(found[0].origin.as_deref().is_some_and(|origin| origin.ends_with(FILE_NAME)));
 }
+
+#[test]
+fn a_store_for_files_is_judged() {
+    let storage = |lines: &str| findings(&format!("[storage]\n{lines}\n"));
+    assert_eq!(storage("url = \"s3://bucket/prefix\""), []);
+    assert_eq!(
+        storage(
+            "url = \"s3://bucket\"\nendpoint = \"https://s3.example.com\"\naccess_key_id = \"a\"\nsecret_access_key = \"b\""
+        ),
+        []
+    );
+    assert_eq!(storage("url = \"s3://\""), error("storage.url"));
+    assert_eq!(storage("url = \"gs://bucket\""), error("storage.url"));
+    assert_eq!(storage("url = \"s3://bucket\"\naccess_key_id = \"a\""), error("storage.secret_access_key"));
+    assert_eq!(storage("url = \"s3://bucket\"\nsecret_access_key = \"a\""), error("storage.access_key_id"));
+    assert_eq!(storage("url = \"s3://bucket\"\nendpoint = \"http://minio:9000\""), error("storage.endpoint"));
+    assert_eq!(storage("url = \"s3://bucket\"\nendpoint = \"http://minio:9000\"\nallow_http = true"), []);
+    assert_eq!(storage("url = \"s3://bucket\"\nendpoint = \"https://id:key@minio:9000\""), error("storage.endpoint"));
+    assert_eq!(storage("url = \"s3://bucket\"\nendpoint = \"minio:9000\""), error("storage.endpoint"));
+    assert_eq!(storage("endpoint = \"https://s3.example.com\""), warning("storage.endpoint"));
+}
+
+#[test]
+fn no_message_shows_the_key_of_a_store() {
+    let config = load("[storage]\nurl = \"s3://bucket\"\nsecret_access_key = \"hidden\"", &[]).expect("readable");
+    let shown = format!("{config:?} {:?}", config.check());
+    assert!(!shown.contains("hidden"), "{shown}");
+    let config = load("", &[("NACHFASS_STORAGE__SECRET_ACCESS_KEY", "1234567")]).expect("digits are a text here");
+    assert_eq!(config.storage.secret_access_key.expose(), "1234567");
+}
+
+#[test]
+fn a_store_opens_where_it_is_configured() {
+    let folder = tempfile::tempdir().expect("a folder");
+    let config = load("", &[]).expect("the defaults");
+    config.storage.open(folder.path()).expect("a folder");
+    assert!(folder.path().join("exports").is_dir());
+    assert_eq!((config.exports.url_hours.get(), config.exports.keep_days.get()), (24, 7));
+}

@@ -16,6 +16,7 @@ use tokio::task::JoinHandle;
 
 use super::columns::Read;
 use super::lists::{List, Source};
+use super::removal::delete;
 use super::rows;
 use super::{ExportResult, Exports, Payload};
 use crate::access::Services;
@@ -59,7 +60,7 @@ pub(super) async fn run(services: &Services, job: &ClaimedJob, on_page: &mut (dy
     let path = tempfile::Builder::new().prefix(&name).tempfile_in(&folder)?.into_temp_path();
     let written = write(services, &exports, job, &payload, &path, on_page).await?;
 
-    let id = file_id(&payload, job.attempt);
+    let id = payload.file_id(job.attempt);
     let stored = exports.files.put(&id, &path).await.map_err(|error| ServiceError::outside("the file store", error))?;
     let now = services.now();
     let result = ExportResult {
@@ -81,19 +82,13 @@ pub(super) async fn run(services: &Services, job: &ClaimedJob, on_page: &mut (dy
     }
 }
 
-/// The name of an attempt's file in the store.
-fn file_id(payload: &Payload, attempt: i32) -> String {
-    format!("{}-{attempt}", payload.file)
-}
-
 /// Removes what earlier attempts have left.
 async fn clear(exports: &Exports, payload: &Payload, job: &ClaimedJob, folder: &Path) -> Result<()> {
     if job.attempt == 1 {
         return Ok(());
     }
     for attempt in 1..job.attempt {
-        let deleted = exports.files.delete(&file_id(payload, attempt)).await;
-        deleted.map_err(|error| ServiceError::outside("the file store", error))?;
+        delete(exports, &payload.file_id(attempt)).await?;
     }
     for (path, owner) in leftovers(folder).await? {
         if owner == job.id {

@@ -4,6 +4,7 @@
 pub(crate) mod fixture;
 mod pages;
 mod queries;
+mod sets;
 
 use domain::Timestamp;
 use domain::status::{RecipientStatus, SkipReason};

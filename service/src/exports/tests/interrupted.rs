@@ -108,7 +108,7 @@ async fn a_long_export_says_how_far_it_is() {
         let (go_on, wait) = std::sync::mpsc::channel();
         let services = fixture.services.clone();
         let running = tokio::spawn(async move {
-            let mut on_page = |rows| {
+            let mut on_page = move |rows| {
                 told.send(rows).expect("somebody listens");
                 if rows > 20_000 {
                     wait.recv().expect("somebody lets it go on");
@@ -125,6 +125,24 @@ async fn a_long_export_says_how_far_it_is() {
         }
         running.await.expect("no panic").expect("done");
         assert_eq!(progress().await, JobProgress { done: 25_000, total: Some(25_000), skipped: 0 });
+        fixture.close().await;
+    }
+}
+
+#[tokio::test]
+async fn what_was_stored_when_an_export_was_called_off_is_removed() {
+    for fixture in Fixture::each().await {
+        fixture.recipients(1).await;
+        let made = fixture.marketer().export_recipients(everybody(), ExportFormat::Csv, None).await.expect("a job");
+        let claimed = fixture.claim().await;
+        fixture.marketer().cancel_job(made.id).await.expect("cancelled");
+        // The worker died between storing and noting down.
+        let stored = format!("{}-{}", claimed.payload["file"].as_str().expect("a name"), claimed.attempt);
+        for name in [&stored, "somebody-elses-1"] {
+            std::fs::write(fixture.path("exports").join(name), "content").expect("written");
+        }
+        assert_eq!(remove_expired(&fixture.services, fixture.services.now(), 10).await.expect("removed"), 0);
+        assert_eq!(fixture.stored(), ["somebody-elses-1"]);
         fixture.close().await;
     }
 }

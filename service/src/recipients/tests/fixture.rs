@@ -123,6 +123,10 @@ impl Fixture {
         self.statements.swap(0, Ordering::SeqCst)
     }
 
+    pub const fn db(&self) -> &crate::Db {
+        &self.services.db
+    }
+
     pub async fn close(self) {
         self.test.close().await;
     }
