@@ -1,6 +1,6 @@
 # What one does with this repository; `make help` lists it.
 .DEFAULT_GOAL := help
-.PHONY: help run test kill-test check bench schema fmt tools
+.PHONY: help run test kill-test chaos check bench schema fmt tools
 
 help: ## this list
 	@sed -n 's/^\([a-z-]*\):.*## \(.*\)/make \1\t\2/p' Makefile
@@ -19,6 +19,10 @@ test: tools ## all tests, with a PostgreSQL and a Redis of their own; ARGS="-p d
 kill-test: tools ## kill its processes 50 times in a row under load, in every mode; NACHFASS_TEST_KILLS=N for another number
 	@NACHFASS_TEST_KILLS=$${NACHFASS_TEST_KILLS:-50} scripts/services.sh run \
 		cargo nextest run -p nachfass --test it kill_9 --no-capture
+
+chaos: tools ## everything at once while everything goes wrong: 100 kills, Redis emptied and stopped, PostgreSQL restarted; KILLS=N
+	@NACHFASS_TEST_CHAOS=$(or $(KILLS),100) scripts/services.sh run \
+		cargo nextest run -p nachfass --test it chaos --no-capture
 
 check: tools ## formatting, lints, arrows between crates, lengths, licences, schema.graphql and a client made from it
 	cargo fmt --all --check

@@ -6,7 +6,11 @@
 #   services.sh start [--durable]          start them and leave them running (state in target/services)
 #   services.sh env                        print the addresses, for: eval "$(scripts/services.sh env)"
 #   services.sh stop                       stop what start has started
+#   services.sh restart-postgres FOLDER    end the PostgreSQL in that folder as a crash would, and start it again
+#   services.sh stop-redis FOLDER          end the Redis in that folder
+#   services.sh start-redis FOLDER         start it again, empty
 #
+# The last three are for tests of what happens then; FOLDER is NACHFASS_TEST_SERVICES, which run and start set.
 # The addresses are NACHFASS_TEST_POSTGRES (a superuser: tests make databases of their own) and NACHFASS_TEST_REDIS.
 # --durable: fsync and appendonly as in production, for benchmarks; without it a power cut may cost everything, which no
 # test minds. SERVICES_DIR names the folder to put data into (default: $TMPDIR or /tmp), then no RAM disk.
@@ -82,19 +86,27 @@ start_postgres() {
     fail "PostgreSQL does not start"
 }
 
+start_redis_at() {
+    redis-server --bind 127.0.0.1 --port "$1" --unixsocket "$dir/redis/socket" --dir "$dir/redis" \
+        --save '' --appendonly "$appendonly" --daemonize yes --logfile "$dir/redis/log" >/dev/null
+    # It opens its socket only after it has got its port; a stranger's Redis on that port does not answer here.
+    for _ in 1 2 3 4 5 6 7 8 9 10 11 12 13 14 15 16 17 18 19 20; do
+        [ "$(redis-cli -s "$dir/redis/socket" ping 2>/dev/null)" != PONG ] || return 0
+        sleep 0.1
+    done
+    return 1
+}
+
 start_redis() {
     mkdir "$dir/redis"
     appendonly=no
     [ "$durable" = no ] || appendonly=yes
     for _ in 1 2 3 4 5 6 7 8; do
         redis_port=$(random_port)
-        redis-server --bind 127.0.0.1 --port "$redis_port" --unixsocket "$dir/redis/socket" --dir "$dir/redis" \
-            --save '' --appendonly "$appendonly" --daemonize yes --logfile "$dir/redis/log" >/dev/null
-        # It opens its socket only after it has got its port; a stranger's Redis on that port does not answer here.
-        for _ in 1 2 3 4 5 6 7 8 9 10 11 12 13 14 15 16 17 18 19 20; do
-            [ "$(redis-cli -s "$dir/redis/socket" ping 2>/dev/null)" != PONG ] || return 0
-            sleep 0.1
-        done
+        if start_redis_at "$redis_port"; then
+            echo "$redis_port" >"$dir/redis/port"
+            return
+        fi
     done
     cat "$dir/redis/log" >&2
     fail "Redis does not start"
@@ -109,7 +121,8 @@ up() {
     start_redis
     NACHFASS_TEST_POSTGRES="postgres://postgres@127.0.0.1:$postgres_port/postgres"
     NACHFASS_TEST_REDIS="redis://127.0.0.1:$redis_port"
-    export NACHFASS_TEST_POSTGRES NACHFASS_TEST_REDIS
+    NACHFASS_TEST_SERVICES=$dir
+    export NACHFASS_TEST_POSTGRES NACHFASS_TEST_REDIS NACHFASS_TEST_SERVICES
 }
 
 # Stops what runs in folder $1, also what has been started only half, and removes it.
@@ -170,6 +183,7 @@ start)
         echo "# $dir"
         echo "export NACHFASS_TEST_POSTGRES='$NACHFASS_TEST_POSTGRES'"
         echo "export NACHFASS_TEST_REDIS='$NACHFASS_TEST_REDIS'"
+        echo "export NACHFASS_TEST_SERVICES='$NACHFASS_TEST_SERVICES'"
     } >"$state"
     ;;
 env)
@@ -180,6 +194,21 @@ stop)
     [ -e "$state" ] || exit 0
     down "$(sed -n 's/^# //p' "$state")"
     rm -f "$state"
+    ;;
+restart-postgres)
+    dir=${1:?which folder?}
+    bin=$(postgres_bin)
+    owner=$(stat -c %U "$dir/postgres/data")
+    as_postgres "$bin/pg_ctl" -D "$dir/postgres/data" -m immediate -w -t 60 -l "$dir/postgres/log" restart >/dev/null
+    ;;
+stop-redis)
+    dir=${1:?which folder?}
+    redis-cli -s "$dir/redis/socket" shutdown nosave >/dev/null 2>&1 || true
+    ;;
+start-redis)
+    dir=${1:?which folder?}
+    appendonly=no
+    start_redis_at "$(cat "$dir/redis/port")" || fail "Redis does not start again"
     ;;
 *)
     # The description at the top of this file.

@@ -19,8 +19,6 @@ use crate::recipients::sql::Sql;
 pub use check::check;
 pub use notice::tell;
 
-/// How nachfass itself stands in the audit log, where it acts by its rules.
-const SYSTEM: &str = "system";
 
 /// So many alerts of a campaign are shown, the latest ones: those that are over are only history.
 const SHOWN: i64 = 100;

@@ -17,10 +17,10 @@ use crate::harness::{Api, Running, Site, Source, eventually};
 
 in_every_mode!(nothing_is_lost_or_doubled_by_kill_9, sigterm_ends_it_cleanly_under_load);
 
-const SHOP: Source = Source::generic("shop");
+pub const SHOP: Source = Source::generic("shop");
 const RECIPIENTS: usize = 200;
 /// Requests for each kill: enough to have some under way whenever it comes.
-const REQUESTS_A_KILL: usize = 120;
+pub const REQUESTS_A_KILL: usize = 120;
 /// Every so manieth request is a batch …
 const BATCH_EVERY: usize = 10;
 /// … of so many events.
@@ -79,13 +79,19 @@ fn address(recipient: usize) -> String {
 }
 
 /// The load: which requests there are, and which events are in each.
-struct Load(Vec<Vec<Happening>>);
+pub struct Load(Vec<Vec<Happening>>);
 
 impl Load {
-    fn new(requests: usize) -> Self {
+    /// So many requests.
+    pub fn new(requests: usize) -> Self {
         let mut numbers = (0..).map(Happening);
         let size = |request: usize| if request.is_multiple_of(BATCH_EVERY) { BATCH } else { 1 };
         Self((0..requests).map(|request| numbers.by_ref().take(size(request)).collect()).collect())
+    }
+
+    /// How many events there are.
+    pub fn count(&self) -> usize {
+        self.events().count()
     }
 
     fn events(&self) -> impl Iterator<Item = Happening> {
@@ -123,7 +129,7 @@ impl Load {
     }
 
     /// Posts all of it as providers do, each request until it is answered with 200. Counts the answers in `done`.
-    fn post(self: Arc<Self>, api: &Api, done: &Arc<AtomicUsize>) -> JoinSet<()> {
+    pub fn post(self: Arc<Self>, api: &Api, done: &Arc<AtomicUsize>) -> JoinSet<()> {
         let next = Arc::new(AtomicUsize::new(0));
         let mut posters = JoinSet::new();
         for _ in 0..AT_ONCE {
@@ -157,7 +163,8 @@ fn kills() -> usize {
     std::env::var("NACHFASS_TEST_KILLS").map_or(5, |number| number.parse().expect("NACHFASS_TEST_KILLS is a number"))
 }
 
-fn prepare(site: Site) -> (Site, String) {
+/// Configures the source, and imports the campaign that the load is about.
+pub fn prepare(site: Site) -> (Site, String) {
     let site = site.with(&[&SHOP]);
     let list: String = (0..RECIPIENTS).map(|recipient| address(recipient) + "\n").collect();
     site.write("spring.csv", format!("email\n{list}"));
@@ -220,7 +227,13 @@ async fn assert_complete(site: &Site, api: &Api, campaign: &str, load: &Load, ru
         load.events().map(|event| (address(event.recipient()), event.at())).collect();
     wanted.sort_unstable();
     assert_eq!(events(api, campaign).await, wanted);
+    assert_figures(api, campaign, load).await;
+    site.assert_counted_right();
+    running.processes().for_each(|(_, process)| process.check());
+}
 
+/// The figures of the campaign are those of an undisturbed run.
+pub async fn assert_figures(api: &Api, campaign: &str, load: &Load) {
     let query = "query($id: ID!) { campaign(id: $id) { statistics {
         recipients softBounced hardBounced opened clicked opens clicks machineOpened machineClicked complained
     } } }";
@@ -239,8 +252,6 @@ async fn assert_complete(site: &Site, api: &Api, campaign: &str, load: &Load, ru
         "complained": figures.get(Figure::Complained),
     });
     assert_eq!(data["campaign"]["statistics"], expected);
-    site.assert_counted_right();
-    running.processes().for_each(|(_, process)| process.check());
 }
 
 /// Recipient and time of every event that is there.

@@ -16,6 +16,8 @@ mod auth;
 #[cfg(test)]
 mod chain;
 #[cfg(test)]
+mod chaos;
+#[cfg(test)]
 mod cli;
 #[cfg(test)]
 mod crash;

@@ -14,7 +14,8 @@ use sea_orm::{DatabaseTransaction, DbErr, QueryResult};
 use serde::{Deserialize, Serialize};
 use serde_json::json;
 
-use super::{Alert, COLUMNS, SYSTEM};
+use super::{Alert, COLUMNS};
+use crate::subject::SYSTEM;
 use crate::access::Services;
 use crate::audit;
 use crate::batch::{Batch, Column};

@@ -36,10 +36,20 @@ impl Postgres {
         url
     }
 
-    fn execute(&self, sql: &str) {
-        let done = Command::new("psql").args(["-Xqc", sql]).arg(self.server.as_str()).output().expect("psql runs");
-        assert!(done.status.success(), "{sql}: {}", String::from_utf8_lossy(&done.stderr));
+    /// What a query answers: a line for each row, with bars between the columns.
+    pub fn query(&self, sql: &str) -> String {
+        psql(&self.url(), sql)
     }
+
+    fn execute(&self, sql: &str) {
+        psql(&self.server, sql);
+    }
+}
+
+fn psql(url: &Url, sql: &str) -> String {
+    let done = Command::new("psql").args(["-XqAtc", sql]).arg(url.as_str()).output().expect("psql runs");
+    assert!(done.status.success(), "{sql}: {}", String::from_utf8_lossy(&done.stderr));
+    String::from_utf8(done.stdout).expect("UTF-8").trim_end().to_owned()
 }
 
 impl Drop for Postgres {
@@ -60,7 +70,7 @@ impl Redis {
         let number = slot.unwrap_or_else(|| MADE.fetch_add(1, Ordering::Relaxed)) % REDIS_DATABASES;
         url.set_path(&number.to_string());
         let redis = Self(url);
-        redis.empty(number);
+        redis.flush();
         Some(redis)
     }
 
@@ -69,7 +79,9 @@ impl Redis {
         &self.0
     }
 
-    fn empty(&self, number: u32) {
+    /// Empties it.
+    pub fn flush(&self) {
+        let number = self.0.path().trim_start_matches('/');
         const DONE: &[u8] = b"+OK\r\n+OK\r\n";
         let mut socket = TcpStream::connect(address(&self.0)).expect("Redis listens");
         write!(socket, "SELECT {number}\r\nFLUSHDB\r\n").expect("Redis takes commands");

@@ -21,12 +21,16 @@ pub enum Mode {
     Postgres,
     /// `api` and two times `worker`, with PostgreSQL and Redis.
     Split,
+    /// Two times `api` and three times `worker`, with PostgreSQL and Redis.
+    Many,
 }
 
 /// An installation: configured, not running yet.
 pub struct Site {
     mode: Mode,
     port: u16,
+    /// That of the second API, where there is one.
+    second_port: u16,
     sources: Vec<Source>,
     more: String,
     postgres: Option<(Postgres, Url)>,
@@ -42,6 +46,7 @@ impl Site {
         let mut site = Self {
             mode,
             port: free_port(),
+            second_port: free_port(),
             sources: Vec::new(),
             more: String::new(),
             postgres: None,
@@ -142,6 +147,23 @@ impl Site {
         Api::new(self.url(), Some(token.trim().to_owned()))
     }
 
+    /// A client of each API, with a new token of this role.
+    pub fn clients(&self, role: &str) -> Vec<Api> {
+        let first = self.client(role);
+        let second = Api::new(format!("http://127.0.0.1:{}", self.second_port), Some(first.token().to_owned()));
+        if self.mode == Mode::Many { vec![first, second] } else { vec![first] }
+    }
+
+    /// What PostgreSQL answers, a line for each row.
+    pub fn sql(&self, sql: &str) -> String {
+        self.postgres.as_ref().expect("a mode with PostgreSQL").0.query(sql)
+    }
+
+    /// Has Redis forget everything.
+    pub fn flush_redis(&self) {
+        self.redis.as_ref().expect("a mode with Redis").0.flush();
+    }
+
     /// A client that shows nothing.
     pub fn stranger(&self) -> Api {
         Api::new(self.url(), None)
@@ -151,12 +173,16 @@ impl Site {
     pub async fn start(&self) -> Running<'_> {
         let processes = match self.mode {
             Mode::Sqlite | Mode::Postgres => vec![("run", "run")],
-            Mode::Split => {
-                // Whoever comes first makes the secret key; here nobody races for it.
-                self.run(["migrate"]);
-                vec![("api", "api"), ("worker", "worker-1"), ("worker", "worker-2")]
+            Mode::Split => vec![("api", "api"), ("worker", "worker-1"), ("worker", "worker-2")],
+            Mode::Many => {
+                let workers = ["worker-1", "worker-2", "worker-3"].map(|name| ("worker", name));
+                [("api", "api"), ("api", SECOND_API)].into_iter().chain(workers).collect()
             }
         };
+        if processes.len() > 1 {
+            // Whoever comes first makes the secret key; here nobody races for it.
+            self.run(["migrate"]);
+        }
         let started = processes.into_iter().map(|(part, name)| Part { part, name, process: self.spawn(part, name) });
         let mut running = Running { site: self, parts: started.collect() };
         running.ready().await;
@@ -166,6 +192,9 @@ impl Site {
     /// Starts a part of it, with a log of this name.
     fn spawn(&self, part: &str, name: &str) -> Process {
         let mut command = self.command([part]);
+        if name == SECOND_API {
+            command.args(["--listen", &format!("127.0.0.1:{}", self.second_port)]);
+        }
         Process::start(command.stdout(Stdio::null()), self.folder().join(name).with_extension("log"))
     }
 
@@ -176,6 +205,8 @@ impl Site {
         assert!(found["compared"].as_i64() > Some(0), "{found}");
     }
 }
+
+const SECOND_API: &str = "api-2";
 
 /// The program, with nothing of the environment of the tests that could change what it does.
 pub fn program(folder: &Path) -> Command {
@@ -215,12 +246,18 @@ struct Part {
 impl Running<'_> {
     /// Waits until it is ready.
     pub async fn ready(&mut self) {
-        let api = self.site.stranger();
-        eventually("it is ready", async || {
-            self.parts.iter_mut().for_each(|part| part.process.check());
-            (api.readiness().await? == "ready").then_some(())
-        })
-        .await;
+        let mut apis = vec![self.site.url()];
+        if self.site.mode == Mode::Many {
+            apis.push(format!("http://127.0.0.1:{}", self.site.second_port));
+        }
+        for url in apis {
+            let api = Api::new(url, None);
+            eventually("it is ready", async || {
+                self.parts.iter_mut().for_each(|part| part.process.check());
+                (api.readiness().await? == "ready").then_some(())
+            })
+            .await;
+        }
     }
 
     /// How many processes there are.
