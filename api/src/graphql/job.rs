@@ -19,7 +19,7 @@ use super::words::{JobKind, JobState};
 /// Work that is done behind the request.
 pub struct Job {
     row: jobs::Job,
-    result: Option<JobResult>,
+    result: Option<Box<JobResult>>,
     sees_personal_data: bool,
 }
 
@@ -27,7 +27,7 @@ impl Job {
     /// A job as `access` may see it.
     pub(super) fn new(row: jobs::Job, access: Result<&Access>) -> Result<Self> {
         let access = access?;
-        let result = row.result.clone().and_then(|result| JobResult::read(row.kind, result, access));
+        let result = row.result.clone().and_then(|result| JobResult::read(row.kind, result, access)).map(Box::new);
         Ok(Self { row, result, sees_personal_data: access.subject().sees_personal_data() })
     }
 }
@@ -92,7 +92,7 @@ impl Job {
 
     /// What came of it; null until it has succeeded.
     async fn result(&self) -> Option<&JobResult> {
-        self.result.as_ref()
+        self.result.as_deref()
     }
 
     /// Who wanted it, as in the audit log: `user:1`, `token:2`.
