@@ -70,12 +70,13 @@ async fn what_was_cut_off_goes_on_where_it_was() {
     let it = Installation::new().await;
     let (path, content) = export(&it, ExportFormat::Jsonl).await;
     let size = content.len();
+    let part = |range: std::ops::Range<usize>| content.get(range).expect("ASCII");
     let first = it.ask(get(&path).insert_header(("range", "bytes=0-9"))).await;
-    assert_eq!((first.status, first.text()), (StatusCode::PARTIAL_CONTENT, &content[..10]));
+    assert_eq!((first.status, first.text()), (StatusCode::PARTIAL_CONTENT, part(0..10)));
     assert_eq!(first.header("content-range"), format!("bytes 0-9/{size}"));
     let rest = get(&path).insert_header(("range", "bytes=10-")).insert_header(("if-range", first.header("etag")));
     let rest = it.ask(rest).await;
-    assert_eq!((rest.status, rest.text()), (StatusCode::PARTIAL_CONTENT, &content[10..]));
+    assert_eq!((rest.status, rest.text()), (StatusCode::PARTIAL_CONTENT, part(10..size)));
     let other = get(&path).insert_header(("range", "bytes=10-")).insert_header(("if-range", "\"another\""));
     let other = it.ask(other).await;
     assert_eq!((other.status, other.text()), (StatusCode::OK, content.as_str()));
@@ -83,7 +84,7 @@ async fn what_was_cut_off_goes_on_where_it_was() {
     assert_eq!(beyond.status, StatusCode::RANGE_NOT_SATISFIABLE);
     assert_eq!(beyond.header("content-range"), format!("bytes */{size}"));
     let tail = it.ask(get(&path).insert_header(("range", "bytes=-3"))).await;
-    assert_eq!((tail.status, tail.text()), (StatusCode::PARTIAL_CONTENT, &content[size - 3..]));
+    assert_eq!((tail.status, tail.text()), (StatusCode::PARTIAL_CONTENT, part(size - 3..size)));
 }
 
 #[actix_web::test]

@@ -148,7 +148,8 @@ mod tests {
         for (id, expires) in [("two", 1_000), ("one", 1_001), ("0:one", 100), ("", 1_000)] {
             assert!(!key.verify(id, expires, &signature), "{id} {expires}");
         }
-        for broken in ["", "AAAA", "=", &signature.to_lowercase(), &signature[1..]] {
+        let shorter = signature.get(1..).expect("ASCII");
+        for broken in ["", "AAAA", "=", &signature.to_lowercase(), shorter] {
             assert!(!key.verify("one", 1_000, broken), "{broken}");
         }
         assert!(!LinkKey::derive(&[8; 32]).verify("one", 1_000, &signature));

@@ -60,7 +60,7 @@ async fn after_a_crash_there_is_one_file() {
         let (result, text) = fixture.file(&made).await;
         assert_eq!(result.rows, MANY);
         assert_eq!(text.lines().count(), usize::try_from(MANY + 1).expect("small"));
-        assert_eq!(fixture.stored(), [result.file_id.clone()]);
+        assert_eq!(fixture.stored(), std::slice::from_ref(&result.file_id));
         assert_eq!(fixture.unfinished(), Vec::<String>::new());
 
         // The first worker wakes up: it has lost the job, and leaves nothing behind.
