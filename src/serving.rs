@@ -130,7 +130,7 @@ impl Serving {
         let address = &config.board_listen;
         let listener = TcpListener::bind(address).with_context(|| format!("while listening on {address}"))?;
         listener.set_nonblocking(true).context("while listening")?;
-        let doorkeeper = board::doorkeeper(services, ApiOptions::new(&config.public_url));
+        let doorkeeper = board::doorkeeper(services, &ApiOptions::new(&config.public_url));
         let (queues, shutdown) = (self.queues.clone(), self.shutdown.clone());
         self.tasks.spawn_blocking(move || {
             let shown = worker::board::serve(listener, queues, doorkeeper, shutdown);

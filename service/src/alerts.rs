@@ -19,7 +19,6 @@ use crate::recipients::sql::Sql;
 pub use check::check;
 pub use notice::tell;
 
-
 /// So many alerts of a campaign are shown, the latest ones: those that are over are only history.
 const SHOWN: i64 = 100;
 

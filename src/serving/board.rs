@@ -16,9 +16,9 @@ use worker::board::{Admission, Doorkeeper, Shown};
 const COOKIE: &str = "nachfass-board";
 
 /// Lets admins of this installation in.
-pub fn doorkeeper(services: Services, options: ApiOptions) -> Doorkeeper {
+pub fn doorkeeper(services: Services, options: &ApiOptions) -> Doorkeeper {
     let limits = Arc::new(SignInLimits::new());
-    let own_cookie = cookie_name(&options);
+    let own_cookie = cookie_name(options);
     Arc::new(move |shown| {
         let (services, limits) = (services.clone(), limits.clone());
         Box::pin(async move {

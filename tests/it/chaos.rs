@@ -14,7 +14,7 @@ use std::time::Duration;
 use serde_json::{Value, json};
 use tokio::task::JoinSet;
 
-use crate::crash::{Load, REQUESTS_A_KILL, SHOP, assert_figures, prepare};
+use crate::crash::{Load, REQUESTS_A_KILL, assert_figures, prepare};
 use crate::harness::{Api, Proxy, Running, Site, note, within};
 
 in_mode!(in_five_processes, Many: everything_happens_once_whatever_goes_wrong);
@@ -40,12 +40,12 @@ struct Plan {
 
 impl Plan {
     fn read() -> Self {
-        let number = std::env::var("NACHFASS_TEST_CHAOS").ok().map(|text| text.parse().expect("NACHFASS_TEST_CHAOS is a number"));
+        let number = std::env::var("NACHFASS_TEST_CHAOS")
+            .ok()
+            .map(|text| text.parse().expect("NACHFASS_TEST_CHAOS is a number"));
         let servers = std::env::var_os("NACHFASS_TEST_SERVICES").map(PathBuf::from);
         match number {
-            Some(kills) => {
-                Self { kills, flushes: 5, restarts: 2, redis_away: Duration::from_secs(60), servers }
-            }
+            Some(kills) => Self { kills, flushes: 5, restarts: 2, redis_away: Duration::from_secs(60), servers },
             None => Self { kills: 6, flushes: 1, restarts: 1, redis_away: Duration::from_secs(2), servers: None },
         }
     }
@@ -120,10 +120,10 @@ async fn everything_happens_once_whatever_goes_wrong(site: Site) {
     note(format_args!("{} troubles, {ordered} orders, {} events", troubles.len(), load.count()));
 
     world.settle().await;
-    world.assert_all_done().await;
+    world.assert_all_done();
     world.assert_events(&load, &spring).await;
     world.assert_exports().await;
-    world.assert_reminders().await;
+    world.assert_reminders();
     world.assert_addresses().await;
     site.assert_counted_right();
     running.processes().for_each(|(_, process)| process.check());
@@ -235,19 +235,22 @@ impl<'a> World<'a> {
     /// Waits until nothing is left to do.
     async fn settle(&self) {
         for number in 0..DOMAINS {
-            let mutation = if number % 2 == 0 { BLOCK } else { CLEAR };
+            let mutation = if number.is_multiple_of(2) { BLOCK } else { CLEAR };
             let set = json!({ "where": { "health": [], "domain": [domain(number)] } });
             self.apis[0].ask(mutation, json!({ "set": set })).await;
         }
         within(PATIENCE, "all jobs are over", async || {
-            (self.site.sql("SELECT count(*) FROM job WHERE state IN (1, 2) AND kind NOT IN (12, 13)") == "0").then_some(())
+            (self.site.sql("SELECT count(*) FROM job WHERE state IN (1, 2) AND kind NOT IN (12, 13)") == "0")
+                .then_some(())
         })
         .await;
     }
 
     /// Every job was done, in the end.
-    async fn assert_all_done(&self) {
-        let jobs = self.site.sql("SELECT kind, state, count(*), sum(attempt) FROM job WHERE state > 2 GROUP BY 1, 2 ORDER BY 1, 2");
+    fn assert_all_done(&self) {
+        let jobs = self
+            .site
+            .sql("SELECT kind, state, count(*), sum(attempt) FROM job WHERE state > 2 GROUP BY 1, 2 ORDER BY 1, 2");
         note(format_args!("jobs by kind, state, number, attempts: {}", jobs.replace('\n', "; ")));
         assert_eq!(self.site.sql("SELECT count(*) FROM job WHERE state IN (4, 5)"), "0", "{jobs}");
     }
@@ -287,7 +290,9 @@ impl<'a> World<'a> {
         let text = reqwest::get(url).await.expect("an answer").text().await.expect("a text");
         let mut emails: Vec<String> = text
             .lines()
-            .map(|line| serde_json::from_str::<Value>(line).expect("JSON")["email"].as_str().expect("an address").to_owned())
+            .map(|line| {
+                serde_json::from_str::<Value>(line).expect("JSON")["email"].as_str().expect("an address").to_owned()
+            })
             .collect();
         emails.sort_unstable();
         let wanted: Vec<String> = (0..ARCHIVE).map(|number| format!("a{number:05}@archive.example")).collect();
@@ -295,7 +300,7 @@ impl<'a> World<'a> {
     }
 
     /// Everybody was reminded once.
-    async fn assert_reminders(&self) {
+    fn assert_reminders(&self) {
         let everybody = ARCHIVE.to_string();
         for sql in [
             "SELECT count(*) FROM reminder_target",
@@ -313,8 +318,9 @@ impl<'a> World<'a> {
     async fn assert_addresses(&self) {
         let health = "SELECT split_part(email_key, '@', 2), health, count(*) FROM address WHERE email_key LIKE 'n%@next%' GROUP BY 1, 2 ORDER BY 1";
         let each = NEXT / DOMAINS;
-        let wanted: Vec<String> =
-            (0..DOMAINS).map(|number| format!("{}|{}|{each}", domain(number), if number % 2 == 0 { 3 } else { 1 })).collect();
+        let wanted: Vec<String> = (0..DOMAINS)
+            .map(|number| format!("{}|{}|{each}", domain(number), if number % 2 == 0 { 3 } else { 1 }))
+            .collect();
         assert_eq!(self.site.sql(health).lines().collect::<Vec<_>>(), wanted);
         let query = "query($id: ID!) { campaign(id: $id) { statistics { recipients blocked } } }";
         let figures = &self.apis[0].ask(query, json!({ "id": self.next })).await["campaign"]["statistics"];
@@ -343,7 +349,7 @@ impl Order {
             Self::Remind => attempt(api, REMIND, json!({ "id": rule })).await,
             Self::Block => {
                 let set = json!({ "where": { "health": [], "domain": [domain(number / 2)] } });
-                attempt(api, if number % 2 == 0 { BLOCK } else { CLEAR }, json!({ "set": set })).await
+                attempt(api, if number.is_multiple_of(2) { BLOCK } else { CLEAR }, json!({ "set": set })).await
             }
         }
     }
@@ -351,7 +357,8 @@ impl Order {
 
 /// Asks for a change; `None` where nobody answers, or asks to come again.
 async fn attempt(api: &Api, query: &str, variables: Value) -> Option<()> {
-    let request = api.request(reqwest::Method::POST, "/graphql").json(&json!({ "query": query, "variables": variables }));
+    let request =
+        api.request(reqwest::Method::POST, "/graphql").json(&json!({ "query": query, "variables": variables }));
     let answer: BTreeMap<String, Value> = request.send().await.ok()?.json().await.ok()?;
     if let Some(errors) = answer.get("errors") {
         let code = &errors[0]["extensions"]["code"];

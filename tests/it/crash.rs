@@ -17,7 +17,7 @@ use crate::harness::{Api, Running, Site, Source, eventually};
 
 in_every_mode!(nothing_is_lost_or_doubled_by_kill_9, sigterm_ends_it_cleanly_under_load);
 
-pub const SHOP: Source = Source::generic("shop");
+const SHOP: Source = Source::generic("shop");
 const RECIPIENTS: usize = 200;
 /// Requests for each kill: enough to have some under way whenever it comes.
 pub const REQUESTS_A_KILL: usize = 120;

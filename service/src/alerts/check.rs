@@ -15,7 +15,6 @@ use serde::{Deserialize, Serialize};
 use serde_json::json;
 
 use super::{Alert, COLUMNS};
-use crate::subject::SYSTEM;
 use crate::access::Services;
 use crate::audit;
 use crate::batch::{Batch, Column};
@@ -26,6 +25,7 @@ use crate::recipients::row::coded;
 use crate::rollup::figure_names;
 use crate::settings;
 use crate::statistics::CampaignStatistics;
+use crate::subject::SYSTEM;
 use crate::subject::{Role, Subject};
 
 /// So many campaigns are looked at in one transaction.

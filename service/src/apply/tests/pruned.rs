@@ -16,7 +16,7 @@ async fn what_was_removed_does_not_count_again() {
         let fixture = Fixture::new(test, Create::Campaigns);
         let line = |second: i64, id: &str| format!("OPENED {second} {id} c1 - m1 a@example.com -");
         let both = [line(OLD, "old"), line(5, "young")].join("\n");
-        fixture.store(&[both.clone()]).await;
+        fixture.store(std::slice::from_ref(&both)).await;
         assert_eq!(fixture.applier.apply_all().await.expect("applied").new, 2);
 
         let admin = fixture.services.access(Subject::command_line()).admin().expect("an admin");
