@@ -8,6 +8,7 @@
 //! events were removed ([`events::Limit`]), and applying refuses what is older.
 
 pub(crate) mod events;
+mod exports;
 mod item;
 mod table;
 #[cfg(test)]
@@ -139,7 +140,6 @@ pub(crate) struct Run<'a> {
 
 impl Run<'_> {
     async fn all(&mut self) -> Result<()> {
-        // Exported files end by a time of their own, not by their age: whoever keeps them removes them, here, before their jobs go.
         for item in Item::ALL.iter().copied() {
             if let Some(cutoff) = item.cutoff(&self.services.retention, self.services.now()) {
                 item.remove(self, cutoff).await?;

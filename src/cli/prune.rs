@@ -21,7 +21,7 @@ pub async fn run(config: &Config, PruneOptions { dry_run, json }: PruneOptions) 
 fn line(Pruned { what, kept_days, older, removed }: &Pruned) -> String {
     let kept = match kept_days {
         Some(days) => format!("{days} days"),
-        None if *what == "sessions" => "their time".to_owned(),
+        None if ["exports", "sessions"].contains(what) => "their time".to_owned(),
         None => "ever".to_owned(),
     };
     format!("{what:<18} {kept:>10} {older:>12} {removed:>12}")

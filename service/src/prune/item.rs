@@ -3,7 +3,7 @@
 use domain::Timestamp;
 
 use super::table::Table;
-use super::{Retention, Run, events, uploads};
+use super::{Retention, Run, events, exports, uploads};
 use crate::access::Services;
 use crate::error::Result;
 
@@ -20,6 +20,8 @@ pub enum Item {
     Events,
     /// Uploaded files.
     Uploads,
+    /// Exported files.
+    Exports,
     /// Lines of imports that made no recipient.
     ImportReports,
     /// Jobs that are over.
@@ -41,6 +43,7 @@ impl Item {
         Self::UnmatchedEvents,
         Self::Events,
         Self::Uploads,
+        Self::Exports,
         Self::ImportReports,
         Self::Jobs,
         Self::Audit,
@@ -57,6 +60,7 @@ impl Item {
             Self::UnmatchedEvents => "unmatched_events",
             Self::Events => "events",
             Self::Uploads => "uploads",
+            Self::Exports => "exports",
             Self::ImportReports => "import_reports",
             Self::Jobs => "jobs",
             Self::Audit => "audit",
@@ -73,7 +77,7 @@ impl Item {
             Self::Deliveries => retention.deliveries,
             Self::UnmatchedEvents => retention.unmatched_events,
             Self::Events if retention.events > 0 => retention.events.max(Retention::LEAST_EVENTS),
-            Self::Events | Self::Sessions => 0,
+            Self::Events | Self::Exports | Self::Sessions => 0,
             Self::Uploads => retention.uploads,
             Self::ImportReports => retention.import_reports,
             Self::Jobs => retention.jobs,
@@ -88,7 +92,7 @@ impl Item {
     pub(super) fn cutoff(self, retention: &Retention, now: Timestamp) -> Option<Timestamp> {
         let days_ago = |days: u32| now.plus_seconds(-DAY * i64::from(days));
         match self {
-            Self::Sessions => Some(now),
+            Self::Exports | Self::Sessions => Some(now),
             Self::Events => self.kept_days(retention).map(days_ago).map(events::beginning_of_month),
             _ => self.kept_days(retention).map(days_ago),
         }
@@ -99,6 +103,7 @@ impl Item {
         match self.table() {
             Some(table) => table.count(services, cutoff).await,
             None if self == Self::Uploads => uploads::count(services, cutoff).await,
+            None if self == Self::Exports => exports::count(services, cutoff).await,
             None => events::count(services, cutoff).await,
         }
     }
@@ -108,6 +113,7 @@ impl Item {
         match self.table() {
             Some(table) => table.remove(run, self, cutoff).await,
             None if self == Self::Uploads => uploads::remove(run, cutoff).await,
+            None if self == Self::Exports => exports::remove(run, cutoff).await,
             None => events::remove(run, cutoff).await,
         }
     }
@@ -147,7 +153,7 @@ impl Item {
                 time: None,
             },
             Self::Alerts => Table { name: "alert", key: "id", condition: "resolved_at < $1", time: None },
-            Self::Events | Self::Uploads => return None,
+            Self::Events | Self::Uploads | Self::Exports => return None,
         };
         Some(table)
     }

@@ -152,11 +152,12 @@ fn event(number: i64, at: i64, recipient: Option<i64>) -> String {
 }
 
 /// What should be removed of each item.
-const WANTED: [(&str, u64); 10] = [
+const WANTED: [(&str, u64); 11] = [
     ("deliveries", 10),
     ("unmatched_events", 11),
     ("events", 10),
     ("uploads", 9),
+    ("exports", 0),
     ("import_reports", 20),
     ("jobs", 10),
     ("audit", 10),
