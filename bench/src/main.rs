@@ -4,6 +4,7 @@
 mod export;
 mod http;
 mod ingest;
+mod jobs;
 mod load;
 mod mix;
 mod peer;
@@ -34,8 +35,8 @@ pub struct Options {
     /// How often everything is measured; the medians are shown
     #[arg(long)]
     runs: Option<u32>,
-    /// Only these: ingest, single, reading, export
-    #[arg(long, value_delimiter = ',', default_value = "ingest,single,reading,export")]
+    /// Only these: ingest, single, reading, export, jobs
+    #[arg(long, value_delimiter = ',', default_value = "ingest,single,reading,export,jobs")]
     only: Vec<String>,
     /// Only these databases: postgres, sqlite
     #[arg(long, value_delimiter = ',', default_value = "postgres,sqlite")]
@@ -66,6 +67,11 @@ impl Options {
     /// Recipients that are exported.
     pub fn exported(&self) -> u32 {
         if self.quick { 50_000 } else { 500_000 }
+    }
+
+    /// Whether it is about whether it works.
+    pub const fn is_quick(&self) -> bool {
+        self.quick
     }
 
     /// Requests with one event.
@@ -154,14 +160,15 @@ async fn main() -> anyhow::Result<()> {
     report.figure("size of the program", f64::from(u32::try_from(size)?) / 1024.0, "MB", None);
     for _ in 0..options.runs() {
         for database in &options.on {
-            for part in ["ingest", "single", "reading", "export"].into_iter().filter(|part| options.wants(part)) {
+            for part in ["ingest", "single", "reading", "export", "jobs"].into_iter().filter(|part| options.wants(part)) {
                 let folder = tempfile::tempdir()?;
                 let stage = stage(&options, &keys, &program, folder.path(), database == "postgres")?;
                 match part {
                     "ingest" => ingest::batches(&stage, &mut report).await?,
                     "single" => ingest::singles(&stage, &mut report).await?,
                     "reading" => reading::measure(&stage, &mut report).await?,
-                    _ => export::measure(&stage, &mut report).await?,
+                    "export" => export::measure(&stage, &mut report).await?,
+                    _ => jobs::measure(&stage, &mut report).await?,
                 }
             }
         }

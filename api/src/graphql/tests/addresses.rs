@@ -12,7 +12,7 @@ async fn why_an_address_is_blocked_can_be_read_down_to_the_event() {
         blockEvent { kind diagnostic recipient { email } } } }";
     let address = &fixture.data(query).await["address"];
     assert_eq!(address["blockReason"], "HARD_BOUNCE");
-    assert_eq!(address["blockEvent"]["kind"], "SOFT_BOUNCE", "whichever was seeded");
+    assert_eq!(address["blockEvent"]["kind"], "HARD_BOUNCE");
     assert_eq!(address["blockEvent"]["recipient"]["email"], "Erika.Muster@kleinfirma.example");
     let address = &ids()[2].1.0;
     let query = format!(
