@@ -136,7 +136,10 @@ struct Client<'a> {
 
 impl Client<'_> {
     async fn campaign(&self) -> anyhow::Result<String> {
-        text(&self.server.ask(self.token, "{ campaigns(first: 1) { nodes { id } } }").await?, "/data/campaigns/nodes/0/id")
+        text(
+            &self.server.ask(self.token, "{ campaigns(first: 1) { nodes { id } } }").await?,
+            "/data/campaigns/nodes/0/id",
+        )
     }
 
     /// Begins a job; its id.

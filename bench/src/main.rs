@@ -160,7 +160,8 @@ async fn main() -> anyhow::Result<()> {
     report.figure("size of the program", f64::from(u32::try_from(size)?) / 1024.0, "MB", None);
     for _ in 0..options.runs() {
         for database in &options.on {
-            for part in ["ingest", "single", "reading", "export", "jobs"].into_iter().filter(|part| options.wants(part)) {
+            for part in ["ingest", "single", "reading", "export", "jobs"].into_iter().filter(|part| options.wants(part))
+            {
                 let folder = tempfile::tempdir()?;
                 let stage = stage(&options, &keys, &program, folder.path(), database == "postgres")?;
                 match part {

@@ -262,9 +262,9 @@ fn an_import_says_what_it_could_not_take() {
 #[test]
 fn jobs_are_called_off_and_tried_again() {
     let site = site();
-    // An import leaves a job behind that matches events with its recipients; nothing runs that would do it.
+    // An import leaves a job behind that matches events with its recipients, and one that settles these; nothing runs that would do it.
     with_input(&mut site.command(["import", "--campaign", "spring", "-"]), "email\nada@alpha.example\n");
-    let listed = site.run_json(["jobs", "list", "--json"]);
+    let listed = site.run_json(["jobs", "list", "--kind", "rematch", "--json"]);
     assert_eq!(
         (&listed["kind"], &listed["state"], &listed["attempts"]),
         (&json!("REMATCH"), &json!("QUEUED"), &json!(0))

@@ -310,7 +310,8 @@ async fn killed_anywhere_it_goes_on() {
         assert!(kills > 3, "it was killed {kills} times");
         assert_young_stay(&fixture).await;
         let job = fixture.services.access(Subject::command_line()).reader().require_job(id).await.expect("the job");
-        let wanted = WANTED.into_iter().map(|(what, count)| (what.to_owned(), json!(count))).collect();
+        let some = WANTED.into_iter().filter(|(_, count)| *count > 0);
+        let wanted = some.map(|(what, count)| (what.to_owned(), json!(count))).collect();
         assert_eq!((job.state, job.progress.done), (JobState::Succeeded, 110));
         assert_eq!(job.result, Some(json!({ "removed": serde_json::Value::Object(wanted) })));
         fixture.close().await;
