@@ -117,7 +117,7 @@ impl Db {
             sqlite_transaction_mode: Some(SqliteTransactionMode::Immediate),
             ..TransactionOptions::default()
         };
-        self.write.begin_with_options(options).await
+        begin(&self.write, options).await
     }
 
     /// Begins a transaction that looks up and changes many rows by their keys, a [`Batch`](crate::batch::Batch) at a time.
@@ -141,12 +141,17 @@ impl Db {
     /// # Errors
     /// Where no connection is to be had.
     pub async fn begin_snapshot(&self) -> Result<DatabaseTransaction, DbErr> {
-        if self.is_postgres() {
-            self.read.begin_with_config(Some(IsolationLevel::RepeatableRead), Some(AccessMode::ReadOnly)).await
+        // In SQLite's WAL every transaction that reads is one.
+        let options = if self.is_postgres() {
+            TransactionOptions {
+                isolation_level: Some(IsolationLevel::RepeatableRead),
+                access_mode: Some(AccessMode::ReadOnly),
+                ..TransactionOptions::default()
+            }
         } else {
-            // In SQLite's WAL every transaction that reads is one.
-            self.read.begin().await
-        }
+            TransactionOptions::default()
+        };
+        begin(&self.read, options).await
     }
 
     /// Whether the database answers.
@@ -156,6 +161,17 @@ impl Db {
     pub async fn ping(&self) -> Result<(), DbErr> {
         query_all(&self.read, "SELECT 1", []).await.map(|_| ())
     }
+}
+
+/// Begins a transaction, in a task of its own: dropping this does not interrupt it.
+///
+/// Where the future of sqlx's `begin` is dropped before PostgreSQL has answered, the connection goes back to the pool in an open
+/// transaction that sqlx does not know of. Whatever the next one sends over it is lost if that is rolled back later, although it was
+/// answered with success. See docs/decisions/0017.
+async fn begin(pool: &DatabaseConnection, options: TransactionOptions) -> Result<DatabaseTransaction, DbErr> {
+    let pool = pool.clone();
+    let begun = tokio::spawn(async move { pool.begin_with_options(options).await });
+    begun.await.map_err(|error| DbErr::Custom(format!("beginning a transaction ended early: {error}")))?
 }
 
 /// Connections that were not used for so long are asked whether they are still there.
@@ -271,3 +287,7 @@ pub async fn execute<C: ConnectionTrait>(
 fn statement<C: ConnectionTrait>(connection: &C, sql: &str, values: impl IntoIterator<Item = Value>) -> Statement {
     Statement::from_sql_and_values(connection.get_database_backend(), sql, values)
 }
+
+#[cfg(test)]
+#[path = "db_tests.rs"]
+mod tests;

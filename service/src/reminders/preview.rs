@@ -8,9 +8,7 @@ use std::collections::BTreeMap;
 use domain::Timestamp;
 use domain::reminder::{self, Exclusion};
 use domain::status::status;
-use sea_orm::{
-    ConnectionTrait, DatabaseTransaction, IsolationLevel, SqliteTransactionMode, TransactionOptions, TransactionTrait,
-};
+use sea_orm::{ConnectionTrait, DatabaseTransaction};
 
 use super::people::{self, CONSENT_WITHDRAWN, Rounds, UNSUBSCRIBED};
 use super::rules::{self, Original, ReminderRule, ReminderTerms};
@@ -88,12 +86,7 @@ impl Reader {
 
 /// A transaction in which everything is read as of one moment.
 async fn snapshot(db: &Db) -> Result<DatabaseTransaction> {
-    let options = TransactionOptions {
-        isolation_level: db.is_postgres().then_some(IsolationLevel::RepeatableRead),
-        access_mode: None,
-        sqlite_transaction_mode: Some(SqliteTransactionMode::Deferred),
-    };
-    let transaction = db.read().begin_with_options(options).await?;
+    let transaction = db.begin_snapshot().await?;
     if db.is_postgres() {
         // So that half a million recipients are hashed in memory, and not sorted on disk.
         transaction.execute_unprepared("SET LOCAL work_mem = '64MB'").await?;

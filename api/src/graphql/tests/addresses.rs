@@ -18,7 +18,9 @@ async fn why_an_address_is_blocked_can_be_read_down_to_the_event() {
     let query = format!(
         "{{ auditLog(filter: {{ objectId: \"{address}\", action: \"address.\" }}) {{ nodes {{ action objectId }} totalCount {{ value }} }} }}"
     );
-    let log = &fixture.data(&query).await["auditLog"];
+    let response = fixture.ask(Role::Admin, &query, json!({})).await;
+    assert!(response.errors.is_empty(), "{:?}", response.errors);
+    let log = &response.data.into_json().expect("JSON")["auditLog"];
     assert_eq!(log["nodes"], json!([{ "action": "address.blocked", "objectId": address }]));
     assert_eq!(log["totalCount"]["value"], 1);
 }
