@@ -19,8 +19,6 @@ use crate::harness::{Api, Proxy, Running, Site, note, within};
 
 in_mode!(in_five_processes, Many: everything_happens_once_whatever_goes_wrong);
 
-/// Recipients of the campaign that is exported and reminded of.
-const ARCHIVE: usize = 3_000;
 /// Recipients of the campaign that is still to go out.
 const NEXT: usize = 400;
 /// Their domains, which are blocked and cleared.
@@ -34,6 +32,8 @@ struct Plan {
     flushes: usize,
     restarts: usize,
     redis_away: Duration,
+    /// Recipients of the campaign that is exported and reminded of: the more, the more often somebody is killed at it.
+    archive: usize,
     /// The folder of the servers, where these may be stopped themselves.
     servers: Option<PathBuf>,
 }
@@ -45,8 +45,17 @@ impl Plan {
             .map(|text| text.parse().expect("NACHFASS_TEST_CHAOS is a number"));
         let servers = std::env::var_os("NACHFASS_TEST_SERVICES").map(PathBuf::from);
         match number {
-            Some(kills) => Self { kills, flushes: 5, restarts: 2, redis_away: Duration::from_secs(60), servers },
-            None => Self { kills: 6, flushes: 1, restarts: 1, redis_away: Duration::from_secs(2), servers: None },
+            Some(kills) => {
+                Self { kills, flushes: 5, restarts: 2, redis_away: Duration::from_secs(60), archive: 20_000, servers }
+            }
+            None => Self {
+                kills: 6,
+                flushes: 1,
+                restarts: 1,
+                redis_away: Duration::from_secs(2),
+                archive: 3_000,
+                servers: None,
+            },
         }
     }
 
@@ -93,7 +102,7 @@ async fn everything_happens_once_whatever_goes_wrong(site: Site) {
         .with_postgres_at(|url| postgres.insert(Proxy::to(url)).url(url));
     let wires = Wires { redis: redis.expect("a wire"), postgres: postgres.expect("a wire") };
     let (site, spring) = prepare(site);
-    let mut world = World::new(&site);
+    let mut world = World::new(&site, plan.archive);
     let mut running = site.start().await;
     world.make_rule().await;
 
@@ -169,6 +178,7 @@ struct World<'a> {
     archive: String,
     next: String,
     rule: String,
+    people: usize,
 }
 
 /// What is ordered again and again.
@@ -190,8 +200,8 @@ fn domain(number: usize) -> String {
 }
 
 impl<'a> World<'a> {
-    fn new(site: &'a Site) -> Self {
-        let lines: String = (0..ARCHIVE).map(|number| format!("a{number:05}@archive.example\n")).collect();
+    fn new(site: &'a Site, people: usize) -> Self {
+        let lines: String = (0..people).map(|number| format!("a{number:05}@archive.example\n")).collect();
         site.write("archive.csv", format!("email\n{lines}"));
         let sent = ["--state", "sent", "--sent-at", "2026-01-02T08:00:00Z", "--json", "archive.csv"];
         let archive = site.run_json(["import", "--campaign", "archive"].into_iter().chain(sent));
@@ -199,7 +209,7 @@ impl<'a> World<'a> {
         site.write("next.csv", format!("email\n{lines}"));
         let next = site.run_json(["import", "--campaign", "next", "--json", "next.csv"]);
         let id = |imported: &Value| imported["campaignId"].as_str().expect("an id").to_owned();
-        Self { site, apis: site.clients("admin"), archive: id(&archive), next: id(&next), rule: String::new() }
+        Self { site, apis: site.clients("admin"), archive: id(&archive), next: id(&next), rule: String::new(), people }
     }
 
     /// Makes the rule that is run again and again.
@@ -272,7 +282,7 @@ impl<'a> World<'a> {
             let page = self.apis[0].ask(query, json!({ "after": after })).await["jobs"].take();
             for job in page["nodes"].as_array().expect("a list") {
                 let file = &job["result"]["file"];
-                assert_eq!(file["rows"], ARCHIVE, "{job}");
+                assert_eq!(file["rows"], self.people, "{job}");
                 self.assert_complete(file["url"].as_str().expect("a link")).await;
                 files += 1;
             }
@@ -283,7 +293,7 @@ impl<'a> World<'a> {
         }
         assert!(files > 0, "no export was made");
         assert_eq!(self.site.sql("SELECT count(*) FROM export_file"), files.to_string());
-        note(format_args!("{files} exports of {ARCHIVE} recipients are complete"));
+        note(format_args!("{files} exports of {} recipients are complete", self.people));
     }
 
     async fn assert_complete(&self, url: &str) {
@@ -295,13 +305,13 @@ impl<'a> World<'a> {
             })
             .collect();
         emails.sort_unstable();
-        let wanted: Vec<String> = (0..ARCHIVE).map(|number| format!("a{number:05}@archive.example")).collect();
+        let wanted: Vec<String> = (0..self.people).map(|number| format!("a{number:05}@archive.example")).collect();
         assert!(emails == wanted, "a file is not complete: {} lines", emails.len());
     }
 
     /// Everybody was reminded once.
     fn assert_reminders(&self) {
-        let everybody = ARCHIVE.to_string();
+        let everybody = self.people.to_string();
         for sql in [
             "SELECT count(*) FROM reminder_target",
             "SELECT count(DISTINCT (rule_id, campaign_id, recipient)) FROM reminder_target",
