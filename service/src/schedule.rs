@@ -120,6 +120,9 @@ pub async fn tick(services: &Services, rule: &Rule, now: Timestamp) -> Result<Ti
             Tick::Added { due, job: jobs::enqueue(&transaction, job, now).await? }
         }
     };
+    if rule.kind.is_routine() {
+        forget(&transaction, rule, now).await?;
+    }
     if let Tick::Added { job, .. } | Tick::Waits { job, .. } = tick {
         let sql = "UPDATE schedule_tick SET job_id = $3 WHERE rule = $1 AND due_at = $2";
         execute(&transaction, sql, [rule.name.into(), due.micros().into(), job.into()]).await?;
@@ -151,6 +154,17 @@ pub async fn look(services: &Services, rules: &Arc<[Rule]>) -> Result<usize> {
         }
     }
     result.map(|()| added)
+}
+
+/// Removes the jobs of a rule that is due every minute, once they are an hour old and were a success: nobody wants to see them.
+async fn forget<C: ConnectionTrait>(connection: &C, rule: &Rule, now: Timestamp) -> Result<()> {
+    const HOUR: i64 = 3_600;
+    let sql = "DELETE FROM job WHERE state = $4 AND id IN \
+               (SELECT job_id FROM schedule_tick WHERE rule = $1 AND due_at BETWEEN $2 AND $3 AND job_id IS NOT NULL)";
+    let (from, to) = (now.plus_seconds(-2 * HOUR), now.plus_seconds(-HOUR));
+    let values = [rule.name.into(), from.micros().into(), to.micros().into(), JobState::Succeeded.code().into()];
+    execute(connection, sql, values).await?;
+    Ok(())
 }
 
 async fn waits<C: ConnectionTrait>(connection: &C, job: i64) -> Result<bool> {

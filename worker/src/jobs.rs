@@ -70,7 +70,11 @@ pub async fn run(deps: &Deps, id: i64, shutdown: &CancellationToken) {
         end(jobs::fail(services, &job, &message, None, services.now()).await.map_err(Into::into), id);
         return;
     }
-    tracing::info!(job = id, kind = %job.kind, attempt = job.attempt, "a job begins");
+    if job.kind.is_routine() {
+        tracing::debug!(job = id, kind = %job.kind, attempt = job.attempt, "a job begins");
+    } else {
+        tracing::info!(job = id, kind = %job.kind, attempt = job.attempt, "a job begins");
+    }
     let result = tokio::select! {
         result = work(deps, &job) => result,
         () = keep(deps, &job) => Err(ServiceError::JobLost),
@@ -81,6 +85,7 @@ pub async fn run(deps: &Deps, id: i64, shutdown: &CancellationToken) {
         }
     };
     match result {
+        Ok(()) if job.kind.is_routine() => tracing::debug!(job = id, "a job is done"),
         Ok(()) => tracing::info!(job = id, "a job is done"),
         Err(ServiceError::JobLost) => lost(id),
         Err(error) => end(fail(deps, &job, &error).await, id),

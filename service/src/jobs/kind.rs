@@ -39,6 +39,12 @@ coded_enum! {
 }
 
 impl JobKind {
+    /// Whether it is done every minute, and of interest only where it fails.
+    #[must_use]
+    pub const fn is_routine(self) -> bool {
+        matches!(self, Self::CheckAlerts | Self::CheckReminders)
+    }
+
     /// Where it waits, unless it is known to be short.
     #[must_use]
     pub const fn queue(self) -> Queue {

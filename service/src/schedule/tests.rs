@@ -192,3 +192,21 @@ async fn all_rules_are_looked_at() {
         fixture.close().await;
     }
 }
+
+#[tokio::test]
+async fn what_is_done_every_minute_is_soon_forgotten_where_it_succeeds() {
+    for fixture in Fixture::each().await {
+        let every_minute = Rule { kind: JobKind::CheckAlerts, ..rule("0 * * * * *", Tz::UTC) };
+        look_at(&fixture, &every_minute, at("2026-01-01T12:00:30Z")).await;
+        let (_, done) = added(look_at(&fixture, &every_minute, at("2026-01-01T12:01:00Z")).await);
+        work(&fixture, done).await;
+        let (_, waits) = added(look_at(&fixture, &every_minute, at("2026-01-01T12:02:00Z")).await);
+        assert_eq!(jobs(&fixture).await, 2);
+        assert_eq!(
+            look_at(&fixture, &every_minute, at("2026-01-01T13:30:00Z")).await,
+            Tick::Waits { due: at("2026-01-01T13:30:00Z"), job: waits }
+        );
+        assert_eq!(fixture.count(&format!("SELECT count(*) FROM job WHERE id = {waits}")).await, jobs(&fixture).await);
+        fixture.close().await;
+    }
+}

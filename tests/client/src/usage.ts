@@ -153,7 +153,7 @@ export async function importFile(
 
 type Thing = NonNullable<ResultOf<typeof ThingDocument>['node']>;
 
-holds<Same<Thing['__typename'], 'Address' | 'Campaign' | 'Delivery' | 'Job' | 'Recipient'>>();
+holds<Same<Thing['__typename'], 'Address' | 'Campaign' | 'Delivery' | 'Job' | 'Recipient' | 'ReminderRule'>>();
 
 /** What is written on a link to it. A type that is new in the schema ends up in `unknown`, and is refused there. */
 export function title(thing: Thing): string {
@@ -168,6 +168,8 @@ export function title(thing: Thing): string {
       return thing.total === null ? `${thing.jobKind} ${thing.done}` : `${thing.done} of ${thing.total}`;
     case 'Delivery':
       return `${thing.source}, ${new Date(thing.receivedAt).toLocaleString()}`;
+    case 'ReminderRule':
+      return thing.enabled ? thing.name : `${thing.name} (off)`;
     default: {
       const unknown: never = thing;
       return unknown;
