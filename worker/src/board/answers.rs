@@ -1,8 +1,12 @@
 //! Answers that apalis-board expects and apalis-redis does not give, see [`crate::queue::figures`].
 
-use actix_web::web::{self, Data, Path, ServiceConfig};
+use std::convert::Infallible;
+use std::time::Duration;
+
+use actix_web::web::{self, Bytes, Data, Path, ServiceConfig};
 use actix_web::{HttpResponse, Responder};
 use apalis_core::backend::{QueueInfo, RunningWorker, StatType, Statistic};
+use futures::StreamExt;
 use serde::Serialize;
 use service::error::Causes;
 
@@ -11,12 +15,16 @@ use crate::queue::figures::Figures;
 use crate::queue::queue_name;
 use crate::queue::redis::RedisQueues;
 
+/// So often a line that is open says so.
+const ALIVE_EVERY: Duration = Duration::from_secs(15);
+
 /// Their addresses; to be configured before those of apalis-board.
 pub fn routes(config: &mut ServiceConfig) {
     config
         .route("/api/v1/queues", web::get().to(queues))
         .route("/api/v1/overview", web::get().to(overview))
         .route("/api/v1/workers", web::get().to(all_workers))
+        .route("/api/v1/events", web::get().to(events))
         .route("/api/v1/queues/{queue}/stats", web::get().to(of_queue))
         .route("/api/v1/queues/{queue}/workers", web::get().to(workers_of_queue));
 }
@@ -30,6 +38,16 @@ async fn queues(redis: Data<RedisQueues>) -> impl Responder {
         activity: Vec::new(),
     };
     answer(redis.figures().await.map(|all| all.iter().map(info).collect::<Vec<_>>()))
+}
+
+/// The board's log of events: what happens stands in nachfass' own log, so nothing ever comes here but that the line is open.
+async fn events() -> impl Responder {
+    let alive = futures::stream::unfold((), |()| async {
+        tokio::time::sleep(ALIVE_EVERY).await;
+        Some((Ok::<_, Infallible>(Bytes::from_static(b": alive\n\n")), ()))
+    });
+    let open = futures::stream::once(async { Ok(Bytes::from_static(b": open\n\n")) });
+    HttpResponse::Ok().content_type("text/event-stream").streaming(open.chain(alive))
 }
 
 async fn overview(redis: Data<RedisQueues>) -> impl Responder {
