@@ -115,9 +115,10 @@ impl Server {
         Ok(value)
     }
 
-    /// What it has logged: warnings and errors.
+    /// What it has logged: warnings and errors, which are objects; how it greets is text.
     pub fn log(&self) -> String {
-        std::fs::read_to_string(&self.log).unwrap_or_default()
+        let log = std::fs::read_to_string(&self.log).unwrap_or_default();
+        log.lines().filter(|line| line.starts_with('{')).collect::<Vec<_>>().join("\n")
     }
 
     /// Ends it as a service manager does.
