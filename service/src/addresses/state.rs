@@ -191,8 +191,8 @@ pub(crate) async fn write_marks<C: ConnectionTrait>(connection: &C, states: &[St
     batch.execute(connection, &sql, []).await.map(|_| ())
 }
 
-/// Audits every change of whether these addresses may be written to, and has their recipients settled. `cause` says in the audit log
-/// what brought it about where `job` is none.
+/// Audits every change of whether these addresses may be written to, and has their recipients settled. The audit log names the `job`
+/// that brought it about; where there is none, the event behind a block.
 pub(crate) async fn follow_up<C: ConnectionTrait>(
     connection: &C,
     states: &[State],
