@@ -14,6 +14,7 @@ pub struct Model {
     pub occurred_at: i64,
     pub own_verdict: Option<i16>,
     pub verdict: i16,
+    pub attempt: i32,
 }
 
 #[derive(Copy, Clone, Debug, EnumIter, DeriveRelation)]

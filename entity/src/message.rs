@@ -11,6 +11,7 @@ pub struct Model {
     pub campaign_id: i64,
     #[sea_orm(primary_key, auto_increment = false)]
     pub recipient: i64,
+    pub attempt: i32,
 }
 
 #[derive(Copy, Clone, Debug, EnumIter, DeriveRelation)]

@@ -50,6 +50,7 @@ pub struct Model {
     pub complained_at: Option<i64>,
     pub unsubscribed_at: Option<i64>,
     pub created_at: i64,
+    pub corrected_at: Option<i64>,
 }
 
 #[derive(Copy, Clone, Debug, EnumIter, DeriveRelation)]

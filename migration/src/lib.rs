@@ -11,6 +11,7 @@ use sea_orm_migration::sea_orm::{ConnectionTrait, DatabaseBackend, DatabaseConne
 
 mod m20261101_000001_chain;
 mod m20261125_000002_follow_up;
+mod m20261126_000003_crm;
 
 /// Applies the migrations in their order.
 #[derive(Debug)]
@@ -19,7 +20,11 @@ pub struct Migrator;
 #[async_trait::async_trait]
 impl MigratorTrait for Migrator {
     fn migrations() -> Vec<Box<dyn MigrationTrait>> {
-        vec![Box::new(m20261101_000001_chain::Migration), Box::new(m20261125_000002_follow_up::Migration)]
+        vec![
+            Box::new(m20261101_000001_chain::Migration),
+            Box::new(m20261125_000002_follow_up::Migration),
+            Box::new(m20261126_000003_crm::Migration),
+        ]
     }
 }
 

@@ -64,10 +64,12 @@ macro_rules! in_the_crate {
 async fn entities_have_the_columns_of_their_tables_and_every_table_has_an_entity() {
     for test in TestDb::each().await {
         let ours = in_the_crate!(test.db.read(),
-            address alert api_token audit_entry bounce_statistics campaign campaign_hour
-            campaign_statistics click complaint delivery domain_statistics event export_file import
-            import_issue job link_statistics message recipient recipient_status reminder reminder_check
-            reminder_rule reminder_target schedule_tick session setting tracked_link upload user_account
+            address alert api_token attempt audit_entry bounce_statistics campaign campaign_hour
+            campaign_source campaign_statistics click complaint correction crm_report crm_sync crm_token
+            delivery domain_statistics event export_file follow_up import import_issue job link_statistics
+            message person person_email project project_member recipient recipient_status reminder
+            reminder_check reminder_rule reminder_target schedule_tick selection selection_member session
+            setting tracked_link upload user_account
         );
         let theirs = in_the_database(&test.db).await;
         assert_eq!(ours.difference(&theirs).collect::<Vec<_>>(), Vec::<&Column>::new(), "only in the crate");
