@@ -12,6 +12,7 @@ pub struct Model {
     pub address_id: Option<i64>,
     pub person_id: Option<i64>,
     pub state: i16,
+    pub job_id: Option<i64>,
     pub error: Option<String>,
     pub created_at: i64,
     pub done_at: Option<i64>,

@@ -16,6 +16,8 @@ pub struct Model {
     pub seen_in: i64,
     pub created_by: String,
     pub created_at: i64,
+    pub job_id: Option<i64>,
+    pub pusher: Option<i64>,
     pub synced_at: Option<i64>,
     pub sync_error: Option<String>,
     pub deleted_at: Option<i64>,

@@ -5,12 +5,15 @@
 
 use std::sync::Arc;
 
+use domain::crm::Crm;
 use domain::storage::FileStore;
 use domain::table::TableFormats;
 use domain::{Clock, Timestamp};
 use tokio::sync::Notify;
 
 use crate::changes::Changes;
+use crate::crm::builtin::Builtin;
+use crate::crm::tokens::TokenKey;
 use crate::cursor::CursorKey;
 use crate::db::Db;
 use crate::error::Refusal;
@@ -41,6 +44,10 @@ pub struct Services {
     pub(crate) link_key: LinkKey,
     /// Where exported files go; nowhere in processes that were not told.
     pub(crate) exports: Option<Arc<Exports>>,
+    /// The CRM.
+    pub(crate) crm: Arc<dyn Crm>,
+    /// Seals what the CRM gave us.
+    pub(crate) token_key: TokenKey,
     /// Told that jobs were added.
     due: Arc<Notify>,
     lease_seconds: i64,
@@ -56,7 +63,22 @@ impl Services {
         let (due, lease_seconds) = (Arc::default(), jobs::LEASE_SECONDS);
         let (data_dir, campaigns) = (data_dir.into(), Together::default());
         let (link_key, exports, retention) = (LinkKey::derive(secret), None, Retention::default());
-        Self { db, clock, cursor_key, data_dir, changes, campaigns, link_key, exports, due, lease_seconds, retention }
+        let (crm, token_key) = (Arc::new(Builtin::new(db.clone(), clock.clone())), TokenKey::derive(secret));
+        Self {
+            db,
+            clock,
+            cursor_key,
+            data_dir,
+            changes,
+            campaigns,
+            link_key,
+            exports,
+            crm,
+            token_key,
+            due,
+            lease_seconds,
+            retention,
+        }
     }
 
     /// The same that keeps things for other times.
@@ -83,6 +105,24 @@ impl Services {
     ) -> Self {
         self.exports = Some(Arc::new(Exports::new(files, formats, options)));
         self
+    }
+
+    /// The same with this CRM in place of the built-in one.
+    #[must_use]
+    pub fn with_crm(mut self, crm: Arc<dyn Crm>) -> Self {
+        self.crm = crm;
+        self
+    }
+
+    /// The CRM.
+    #[must_use]
+    pub const fn crm(&self) -> &Arc<dyn Crm> {
+        &self.crm
+    }
+
+    /// A key by which something that we make in the CRM is found there again.
+    pub(crate) fn new_crm_key(&self) -> String {
+        format!("nachfass-{}", ulid::Ulid::generate())
     }
 
     /// The same for one of `threads` threads with a runtime each, see [`Db::of_thread`].

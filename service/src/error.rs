@@ -29,6 +29,17 @@ pub enum ServiceError {
         #[source]
         source: Box<dyn std::error::Error + Send + Sync>,
     },
+    /// Something outside cannot be asked now, or another job has to be done with something first: the job waits, and loses no try.
+    #[error("{why}")]
+    Later {
+        /// What it waits for, for people.
+        why: &'static str,
+        /// For so many seconds.
+        seconds: i64,
+        /// Why, for the log.
+        #[source]
+        source: Option<Box<dyn std::error::Error + Send + Sync>>,
+    },
     /// The job was given to another worker meanwhile, or called off: who has this in hand stops.
     #[error("the job is no longer this worker's")]
     JobLost,
@@ -90,7 +101,7 @@ impl ServiceError {
         match self {
             Self::Database(error) => is_transient(error),
             Self::Shared(error) => error.is_transient(),
-            Self::Outside { .. } => true,
+            Self::Outside { .. } | Self::Later { .. } => true,
             Self::Refused(_) | Self::Io(_) | Self::Json(_) | Self::Inconsistent(_) | Self::JobLost => false,
         }
     }

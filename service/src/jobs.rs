@@ -21,7 +21,7 @@ use crate::error::{Result, ServiceError};
 pub use kind::{JobKind, JobState, Queue};
 pub(crate) use list::get;
 pub use list::{Job, JobFilter};
-pub use running::{checkpoint, fail, finish, hand_back, progress, renew, succeed};
+pub use running::{checkpoint, fail, finish, hand_back, postpone, progress, renew, succeed};
 
 /// For how long a job is its worker's before that has to say again that it is still at it, in seconds, unless another length is
 /// configured.

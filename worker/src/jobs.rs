@@ -3,6 +3,7 @@
 mod act_on_addresses;
 mod check_alerts;
 mod check_reminders;
+mod crm;
 mod export;
 mod import;
 mod notify;
@@ -46,6 +47,10 @@ async fn work(deps: &Deps, job: &ClaimedJob) -> Result<()> {
         JobKind::Prune => prune::run(deps, job).await,
         JobKind::Remind => remind::run(deps, job).await,
         JobKind::CheckReminders => check_reminders::run(deps, job).await,
+        JobKind::SyncCrm => crm::sync(deps, job).await,
+        JobKind::AddToSelection | JobKind::RemoveFromSelection | JobKind::AddToProject => crm::members(deps, job).await,
+        JobKind::CreateFollowUps => crm::follow_ups(deps, job).await,
+        JobKind::ReportToCrm => crm::report(deps, job).await,
     }
 }
 
@@ -110,6 +115,11 @@ async fn keep(deps: &Deps, job: &ClaimedJob) {
 /// Decides what becomes of a job that failed: a refusal is final, everything else is tried again, later each time.
 async fn fail(deps: &Deps, job: &ClaimedJob, error: &ServiceError) -> Result<bool> {
     let now = deps.services.now();
+    if let ServiceError::Later { why, seconds, .. } = error {
+        tracing::info!(job = job.id, kind = %job.kind, seconds, why = %Causes(error), "a job waits");
+        let message = format!("{why}: this is tried again by itself");
+        return Ok(jobs::postpone(&deps.services, job, &message, now.plus_seconds(*seconds)).await?);
+    }
     let (message, retry_at) = match error {
         ServiceError::Refused(refusal) => (refusal.message.clone(), None),
         _ => {

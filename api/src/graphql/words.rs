@@ -292,6 +292,18 @@ pub enum JobKind {
     Notify,
     /// Removes what is older than it is kept.
     Prune,
+    /// Reads persons, selections and projects from the CRM.
+    SyncCrm,
+    /// Adds persons to a selection.
+    AddToSelection,
+    /// Removes persons from a selection.
+    RemoveFromSelection,
+    /// Adds persons to a project.
+    AddToProject,
+    /// Makes tasks for those who are responsible for persons.
+    CreateFollowUps,
+    /// Tells the CRM of bounces, withdrawn consent and who has left.
+    ReportToCrm,
 }
 
 /// Where a job stands.

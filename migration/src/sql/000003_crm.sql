@@ -55,6 +55,9 @@ CREATE TABLE selection (
     created_by TEXT NOT NULL,
     created_at BIGINT NOT NULL,
     -- When its members were last read from the CRM, and why the last try failed.
+    -- The job that makes it in the CRM; and the one that has its members in hand: one at a time.
+    job_id BIGINT,
+    pusher BIGINT,
     synced_at BIGINT,
     sync_error TEXT,
     deleted_at BIGINT
@@ -86,6 +89,8 @@ CREATE TABLE project (
     seen_in BIGINT NOT NULL DEFAULT 0,
     created_by TEXT NOT NULL,
     created_at BIGINT NOT NULL,
+    job_id BIGINT,
+    pusher BIGINT,
     synced_at BIGINT,
     sync_error TEXT,
     deleted_at BIGINT
@@ -141,6 +146,7 @@ CREATE TABLE crm_report (
     person_id BIGINT REFERENCES person (id) ON DELETE CASCADE,
     -- 1 to be told, 2 being told: the CRM may have heard it or not, 3 told, 4 refused by the CRM, 5 nobody knows, and it is not told again
     state SMALLINT NOT NULL CHECK (state BETWEEN 1 AND 5),
+    job_id BIGINT,
     error TEXT,
     created_at BIGINT NOT NULL,
     done_at BIGINT

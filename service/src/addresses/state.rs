@@ -10,6 +10,7 @@ use sea_orm::{ConnectionTrait, DbErr, QueryResult, Value};
 
 use super::settle;
 use crate::batch::{Batch, Column};
+use crate::crm::reports::{self, ReportKind};
 use crate::error::Result;
 
 /// The columns of a [`State`], as `address`.
@@ -215,6 +216,8 @@ pub(crate) async fn follow_up<C: ConnectionTrait>(
                    SELECT {1}, {2}, action, object, detail FROM {rows}";
         batch.execute(connection, sql, [now.micros().into(), subject.to_owned().into()]).await?;
     }
+    let reports: Vec<_> = changed.iter().flat_map(|state| state.reports()).collect();
+    reports::note(connection, &reports, subject, now).await?;
     let ids: Vec<i64> = changed.iter().filter(|state| state.skips_differ()).map(|state| state.id).collect();
     settle::request(connection, ids, subject, now).await
 }
@@ -243,6 +246,15 @@ fn changes(state: &State, job: Option<i64>) -> Vec<(&'static str, serde_json::Va
 }
 
 impl State {
+    /// What the CRM is to be told of the change.
+    fn reports(&self) -> Vec<(i64, ReportKind)> {
+        let (before, after) = (self.before, self.standing());
+        let block = after.blocked.filter(|reason| before.blocked != Some(*reason)).and_then(reports::of_block);
+        let consent = !before.consent.is_withdrawn() && after.consent.is_withdrawn();
+        let kinds = block.into_iter().chain(consent.then_some(ReportKind::ConsentWithdrawn));
+        kinds.map(|kind| (self.id, kind)).collect()
+    }
+
     fn skips_differ(&self) -> bool {
         self.standing().skip_reason() != self.before.skip_reason()
     }

@@ -13,6 +13,7 @@ use domain::facts::Facts;
 use domain::status::{RecipientStatus, SkipReason, status};
 use sea_orm::DatabaseTransaction;
 
+use super::columns::{Row, Said};
 use super::lookup::{Lookup, numbers};
 use super::plan::{Claimed, Decided, Fresh, Known, decide};
 use super::{Chunk, Counts, Issue};
@@ -20,6 +21,7 @@ use crate::access::Services;
 use crate::batch::{Batch, Column};
 use crate::campaigns;
 use crate::changes::Change;
+use crate::crm::mirror::{self, Imported};
 use crate::db::{execute, query_one};
 use crate::error::{Refusal, RefusalCode, Result, ServiceError};
 use crate::rollup::RollUp;
@@ -73,6 +75,9 @@ async fn write_once(services: &Services, target: Target, after: i64, chunk: &Chu
     let Decided { fresh, claimed, mut issues } = decide(&chunk.rows, known);
     batch.insert(&fresh).await?;
     batch.update(claimed).await?;
+    if services.crm.is_builtin() {
+        mirror::learn(&transaction, &persons(&chunk.rows), services.now()).await?;
+    }
     issues.extend(chunk.issues.iter().cloned());
     batch.counts.rejected += i64::try_from(issues.len()).unwrap_or(i64::MAX);
     let (counts, rollup) = (batch.counts, batch.rollup);
@@ -85,6 +90,21 @@ async fn write_once(services: &Services, target: Target, after: i64, chunk: &Chu
         services.changes.publish(Change::Campaign(target.campaign));
     }
     Ok(counts)
+}
+
+/// Whom a file calls persons of the CRM.
+fn persons(rows: &[Row]) -> Vec<Imported> {
+    let said = |said: &Said| said.clone().flatten();
+    let person = |row: &Row| {
+        Some(Imported {
+            crm_id: said(&row.crm_id)?,
+            name: said(&row.name),
+            company: said(&row.company),
+            owner: said(&row.owner),
+            email: row.is_valid.then(|| row.email.clone()),
+        })
+    };
+    rows.iter().filter_map(person).collect()
 }
 
 const MESSAGE: &[(&str, Column)] = &[("message_id", Column::Text), ("recipient", Column::Big)];

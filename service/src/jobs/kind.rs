@@ -35,6 +35,18 @@ coded_enum! {
         Notify = 14 "NOTIFY",
         /// Removes what is older than it is kept.
         Prune = 15 "PRUNE",
+        /// Reads persons, selections and projects from the CRM.
+        SyncCrm = 16 "SYNC_CRM",
+        /// Adds persons to a selection.
+        AddToSelection = 17 "ADD_TO_SELECTION",
+        /// Removes persons from a selection.
+        RemoveFromSelection = 18 "REMOVE_FROM_SELECTION",
+        /// Adds persons to a project.
+        AddToProject = 19 "ADD_TO_PROJECT",
+        /// Makes tasks for those who are responsible for persons.
+        CreateFollowUps = 20 "CREATE_FOLLOW_UPS",
+        /// Tells the CRM of bounces, withdrawn consent and who has left.
+        ReportToCrm = 21 "REPORT_TO_CRM",
     }
 }
 
@@ -58,8 +70,13 @@ impl JobKind {
             | Self::RestoreConsent
             | Self::Export
             | Self::Remind
-            | Self::Prune => Queue::Bulk,
-            Self::Rematch | Self::SettleRecipients => Queue::Events,
+            | Self::Prune
+            | Self::SyncCrm
+            | Self::AddToSelection
+            | Self::RemoveFromSelection
+            | Self::AddToProject
+            | Self::CreateFollowUps => Queue::Bulk,
+            Self::Rematch | Self::SettleRecipients | Self::ReportToCrm => Queue::Events,
             Self::CheckReminders | Self::CheckAlerts | Self::Notify => Queue::Interactive,
         }
     }

@@ -68,6 +68,16 @@ pub async fn hand_back(services: &Services, job: &ClaimedJob) -> Result<bool, Db
     write(services.db.write(), services, job, set, [services.now().micros().into()]).await
 }
 
+/// Puts a job off that cannot get on now, and has lost nothing by it: it is due again at `run_at`. `why` is read by users. `false`: it
+/// was no longer this worker's.
+///
+/// # Errors
+/// Those of the database.
+pub async fn postpone(services: &Services, job: &ClaimedJob, why: &str, run_at: Timestamp) -> Result<bool, DbErr> {
+    let set = "state = 1, error = $3, run_at = $4, forgiven = forgiven + 1, lease_until = NULL, worker = NULL";
+    write(services.db.write(), services, job, set, [why.to_owned().into(), run_at.micros().into()]).await
+}
+
 /// Says how far a job is, and keeps it until `lease_until`. `false`: it is no longer this worker's, which should stop.
 ///
 /// # Errors

@@ -5,6 +5,7 @@ use domain::{BounceClass, Timestamp};
 use serde::{Deserialize, Serialize};
 
 use super::sql::{Sql, containing};
+use crate::crm::people::IS_PERSON;
 use crate::error::{Refusal, RefusalCode};
 use crate::subject::{Role, Subject};
 
@@ -210,7 +211,7 @@ impl RecipientFilter {
                 lower_in(sql, "r.owner", list.iter().cloned());
                 sql.push(")");
             }
-            Self::InCrm(known) => lower_flag(sql, *known, "r.crm_id IS NOT NULL"),
+            Self::InCrm(known) => lower_flag(sql, *known, IS_PERSON),
             Self::Corrected(corrected) => lower_flag(sql, *corrected, "FALSE"),
             Self::Simulator(simulator) => lower_flag(sql, *simulator, "r.is_simulator"),
         }

@@ -1,0 +1,200 @@
+//! What the CRM is told by itself: that mails to an address bounce, that somebody no longer consents, that somebody has left.
+//!
+//! It is written down in the transaction that changes the address, and a job tells it. Consent and leaving may be told twice. A bounce may
+//! not, for the CRM counts them: where nobody knows whether it was heard, it is not told again.
+
+use domain::crm::{Bounce, CrmError};
+use domain::health::BlockReason;
+use domain::{Timestamp, coded_enum};
+use sea_orm::{ConnectionTrait, DbErr, QueryResult};
+use serde::{Deserialize, Serialize};
+
+use crate::access::Services;
+use crate::batch::{Batch, Column};
+use crate::db::{execute, query_all};
+use crate::error::Result;
+use crate::jobs::{self, ClaimedJob, JobKind, JobProgress, NewJob};
+
+/// As many reports are marked as being told at once.
+const MARKED: i64 = 20;
+/// As much of what a server said is told, in characters.
+const MAX_REASON: usize = 200;
+
+const WANTED: i16 = 1;
+const IN_DOUBT: i16 = 2;
+const TOLD: i16 = 3;
+const REFUSED: i16 = 4;
+const NOBODY_KNOWS: i16 = 5;
+
+coded_enum! {
+    /// What the CRM is told.
+    ReportKind {
+        /// Mails to an address bounce.
+        Bounce = 1 "BOUNCE",
+        /// A person no longer consents to marketing by e-mail.
+        ConsentWithdrawn = 2 "CONSENT_WITHDRAWN",
+        /// A person has left their company.
+        FormerEmployee = 3 "FORMER_EMPLOYEE",
+    }
+}
+
+/// What came of telling.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Reported {
+    /// What the CRM has heard.
+    pub told: i64,
+    /// What it did not take, or perhaps not.
+    pub failed: i64,
+}
+
+/// What a block of an address is for the CRM.
+pub(crate) const fn of_block(reason: BlockReason) -> Option<ReportKind> {
+    match reason {
+        BlockReason::HardBounce | BlockReason::SoftBounces => Some(ReportKind::Bounce),
+        BlockReason::FormerEmployee => Some(ReportKind::FormerEmployee),
+        BlockReason::Manual | BlockReason::Deleted => None,
+    }
+}
+
+/// Writes down what the CRM is to be told about addresses, where it has persons with them, and has a job tell it.
+pub(crate) async fn note<C: ConnectionTrait>(
+    connection: &C,
+    reports: &[(i64, ReportKind)],
+    subject: &str,
+    now: Timestamp,
+) -> Result<()> {
+    if reports.is_empty() {
+        return Ok(());
+    }
+    let mut batch = Batch::new(&[("address_id", Column::Big), ("kind", Column::Small)]);
+    reports.iter().for_each(|(address, kind)| batch.push([(*address).into(), kind.code().into()]));
+    // A bounce is told once for each address, the rest for each person. The time tells one occasion from the next.
+    let bounce = ReportKind::Bounce.code();
+    let sql = format!(
+        "INSERT INTO crm_report (key, kind, address_id, person_id, state, created_at) \
+         SELECT CAST(rows.kind AS TEXT) || '-' || CAST(a.id AS TEXT) || '-' || CAST(min(p.id) AS TEXT) || '-' || CAST({{1}} AS TEXT), \
+            rows.kind, a.id, min(p.id), {WANTED}, {{1}} \
+         FROM {{rows}} CROSS JOIN address a JOIN person_email e ON e.email_key = a.email_key JOIN person p ON p.id = e.person_id \
+         WHERE a.id = rows.address_id AND p.deleted_at IS NULL \
+         GROUP BY rows.kind, a.id, CASE WHEN rows.kind = {bounce} THEN 0 ELSE p.id END \
+         ON CONFLICT (key) DO NOTHING"
+    );
+    let noted = batch.execute(connection, &sql, [now.micros().into()]).await?;
+    if noted > 0 {
+        let job = NewJob::new(JobKind::ReportToCrm, serde_json::json!({}), subject, now);
+        jobs::enqueue(connection, job, now).await?;
+    }
+    Ok(())
+}
+
+struct Report {
+    id: i64,
+    is_in_doubt: bool,
+    kind: ReportKind,
+    person: String,
+    email: Option<String>,
+    reason: Option<String>,
+}
+
+/// Does a job: tells what nobody else tells.
+///
+/// # Errors
+/// [`JobLost`](crate::ServiceError::JobLost); [`Later`](crate::ServiceError::Later) where the CRM cannot be reached; those of the database.
+pub async fn run(services: &Services, job: &ClaimedJob) -> Result<Reported> {
+    let mut reported: Reported = job.position.clone().map(serde_json::from_value).transpose()?.unwrap_or_default();
+    loop {
+        let marked = mark(services, job, reported).await?;
+        if marked.is_empty() {
+            let transaction = services.db.begin().await?;
+            jobs::finish(&transaction, services, job, progress(reported), &reported).await?;
+            transaction.commit().await?;
+            return Ok(reported);
+        }
+        for report in marked {
+            let (state, error) = tell(services, &report).await?;
+            let transaction = services.db.begin().await?;
+            let sql = "UPDATE crm_report SET state = $2, error = $3, done_at = $4 WHERE id = $1";
+            let values = [report.id.into(), state.into(), error.into(), services.now().micros().into()];
+            execute(&transaction, sql, values).await?;
+            if state == TOLD {
+                reported.told += 1;
+            } else {
+                reported.failed += 1;
+            }
+            jobs::checkpoint(&transaction, services, job, progress(reported), &reported).await?;
+            transaction.commit().await?;
+        }
+    }
+}
+
+const fn progress(reported: Reported) -> JobProgress {
+    JobProgress { done: reported.told + reported.failed, total: None, skipped: reported.failed }
+}
+
+/// Takes what this job left in doubt, and the next that nobody has taken; marks it as in doubt.
+async fn mark(services: &Services, job: &ClaimedJob, reported: Reported) -> Result<Vec<Report>> {
+    let transaction = services.db.begin_keyed().await?;
+    let lock = if services.db.is_postgres() { "FOR UPDATE SKIP LOCKED" } else { "" };
+    let sql = format!(
+        "SELECT id, state FROM crm_report WHERE state = {WANTED} OR state = {IN_DOUBT} AND job_id = $1 ORDER BY id LIMIT {MARKED} {lock}"
+    );
+    let rows = query_all(&transaction, &sql, [job.id.into()]).await?;
+    let mut batch = Batch::new(&[("id", Column::Big), ("state", Column::Small)]);
+    for row in &rows {
+        batch.push([row.try_get_by_index::<i64>(0)?.into(), row.try_get_by_index::<i16>(1)?.into()]);
+    }
+    if batch.is_empty() {
+        return Ok(Vec::new());
+    }
+    let sql = "SELECT c.id, rows.state, c.kind, p.crm_id, a.last_reason, \
+                  (SELECT e.email FROM person_email e WHERE e.person_id = p.id AND e.email_key = a.email_key) \
+               FROM {rows} CROSS JOIN crm_report c JOIN person p ON p.id = c.person_id JOIN address a ON a.id = c.address_id \
+               WHERE c.id = rows.id ORDER BY c.id";
+    let reports = batch.clone().query(&transaction, sql, []).await?;
+    let reports = reports.iter().map(read).collect::<Result<Vec<_>, _>>()?;
+    let sql =
+        format!("UPDATE crm_report SET state = {IN_DOUBT}, job_id = {{1}} FROM {{rows}} WHERE crm_report.id = rows.id");
+    batch.execute(&transaction, &sql, [job.id.into()]).await?;
+    jobs::checkpoint(&transaction, services, job, progress(reported), &reported).await?;
+    transaction.commit().await?;
+    Ok(reports)
+}
+
+fn read(row: &QueryResult) -> Result<Report, DbErr> {
+    Ok(Report {
+        id: row.try_get_by_index(0)?,
+        is_in_doubt: row.try_get_by_index::<i16>(1)? == IN_DOUBT,
+        kind: ReportKind::from_code(row.try_get_by_index(2)?).unwrap_or(ReportKind::Bounce),
+        person: row.try_get_by_index(3)?,
+        reason: row.try_get_by_index(4)?,
+        email: row.try_get_by_index(5)?,
+    })
+}
+
+/// Tells the CRM; says what became of it, and why.
+async fn tell(services: &Services, report: &Report) -> Result<(i16, Option<String>)> {
+    let crm = &services.crm;
+    let answer = match (report.kind, &report.email) {
+        (ReportKind::Bounce, _) if report.is_in_doubt => {
+            return Ok((NOBODY_KNOWS, Some("nobody knows whether the CRM has heard it".to_owned())));
+        }
+        (ReportKind::Bounce, None) => return Ok((REFUSED, Some("the person has another address by now".to_owned()))),
+        (ReportKind::Bounce, Some(email)) => {
+            let reason = report.reason.as_deref().unwrap_or_default().chars().take(MAX_REASON).collect();
+            crm.add_bounce(&Bounce { email: email.clone(), smtp_code: None, reason }).await
+        }
+        (ReportKind::ConsentWithdrawn, _) => crm.withdraw_consent(&report.person).await,
+        (ReportKind::FormerEmployee, _) => crm.mark_former_employee(&report.person).await,
+    };
+    match answer {
+        Ok(()) => Ok((TOLD, None)),
+        Err(CrmError::NotFound) => Ok((REFUSED, Some("the CRM does not know it (any more)".to_owned()))),
+        Err(CrmError::Refused(reason)) => Ok((REFUSED, Some(reason))),
+        Err(error) if !error.may_have_happened() => {
+            let sql = format!("UPDATE crm_report SET state = {WANTED} WHERE id = $1");
+            execute(services.db.write(), &sql, [report.id.into()]).await?;
+            Err(error.into())
+        }
+        Err(error) => Err(error.into()),
+    }
+}

@@ -1,0 +1,355 @@
+//! Reading the CRM into our tables: its persons, the names of its selections and projects, and who is on those that are used here.
+//!
+//! Persons are read as a whole for the first time, and once a night: whoever is not found then is gone. Between that only those are read
+//! that changed since the last reading began. A job that is interrupted goes on behind the last page that was committed.
+
+use domain::Timestamp;
+use domain::crm::{ListKind, PersonQuery, Told};
+use sea_orm::{ConnectionTrait, DatabaseTransaction};
+use serde::{Deserialize, Serialize};
+
+use super::lists::{self, member_table, table};
+use super::{mirror, read_members};
+use crate::access::{Marketer, Services};
+use crate::audit;
+use crate::batch::{Batch, Column};
+use crate::db::{execute, query_all, query_one};
+use crate::error::{Causes, Refusal, RefusalCode, Result, ServiceError};
+use crate::jobs::{self, ClaimedJob, Job, JobKind, JobProgress, NewJob};
+use crate::schedule;
+
+/// Clocks differ: what changed so long before a reading began is read again by the next one, in seconds.
+const OVERLAP: i64 = 300;
+/// A reading that finds less than this part of the persons that were known is not believed: it marks nobody as gone.
+const BELIEVED: (i64, i64) = (1, 2);
+
+/// What a job reads.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase", default)]
+pub struct Request {
+    /// All persons, not only those that changed.
+    pub complete: bool,
+    /// Only these selections, by our ids.
+    pub selections: Option<Vec<i64>>,
+}
+
+/// What a job read.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase", default)]
+pub struct Synced {
+    /// Persons that were read.
+    pub persons: i64,
+    /// Of these, those that are new or differ.
+    pub changed: i64,
+    /// Persons that the CRM does not know any more.
+    pub gone: i64,
+    /// Selections and projects whose members were read.
+    pub lists: i64,
+    /// Selections and projects whose members could not be read; each says why.
+    pub failed: i64,
+}
+
+/// Where a job stands.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+enum Step {
+    Persons { since: Option<Timestamp>, next: Option<String> },
+    Names { list: ListKind, next: Option<String> },
+    Members { list: ListKind, after: i64, current: Option<(i64, read_members::Reading)> },
+}
+
+#[derive(Clone, Debug, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+struct Position {
+    began: Timestamp,
+    step: Step,
+    synced: Synced,
+}
+
+impl Marketer {
+    /// Has selections read from the CRM now, by a job: these, or all that are used here; then also the persons that changed, and projects.
+    ///
+    /// # Errors
+    /// A refusal where there is no such selection; those of the database.
+    pub async fn sync_selections(&self, selections: Option<Vec<i64>>) -> Result<Job> {
+        let transaction = self.services.db.begin().await?;
+        for id in selections.iter().flatten() {
+            lists::require(&transaction, ListKind::Selection, *id, &["selectionIds"]).await?;
+        }
+        self.order_sync(transaction, Request { complete: false, selections }).await
+    }
+
+    /// Has everything read from the CRM, by a job.
+    ///
+    /// # Errors
+    /// Those of the database.
+    pub async fn sync_crm(&self, complete: bool) -> Result<Job> {
+        self.order_sync(self.services.db.begin().await?, Request { complete, selections: None }).await
+    }
+
+    async fn order_sync(&self, transaction: DatabaseTransaction, request: Request) -> Result<Job> {
+        let now = self.services.now();
+        let queue = if request.selections.is_some() { jobs::Queue::Interactive } else { JobKind::SyncCrm.queue() };
+        let job = NewJob::new(JobKind::SyncCrm, serde_json::to_value(request)?, &self.subject.id, now);
+        let job = jobs::enqueue(&transaction, NewJob { queue, ..job }, now).await?;
+        audit::record(&transaction, now, &self.subject, "crm.sync", format!("job:{job}"), None).await?;
+        let job = jobs::get(&transaction, job).await?;
+        transaction.commit().await?;
+        self.services.jobs_were_added();
+        Ok(job)
+    }
+}
+
+impl Services {
+    /// What a request to the CRM's webhook tells only shortens the wait: a job reads what changed. `false`: it does not come from the CRM.
+    ///
+    /// # Errors
+    /// Those of the database.
+    pub async fn hear_crm(&self, headers: &[(String, String)], body: &[u8]) -> Result<bool> {
+        let Some(told) = self.crm.told(headers, body) else { return Ok(false) };
+        if told.iter().all(|told| *told == Told::Nothing) {
+            return Ok(true);
+        }
+        let now = self.now();
+        // However many requests there are: one job in half a minute, when it is over.
+        let slot = now.seconds().div_euclid(30) + 1;
+        let job = NewJob {
+            idempotency_key: Some(format!("crm-told-{slot}")),
+            run_at: Timestamp::from_seconds(slot * 30),
+            ..NewJob::new(JobKind::SyncCrm, serde_json::to_value(Request::default())?, schedule::SUBJECT, now)
+        };
+        jobs::enqueue(self.db.write(), job, now).await?;
+        self.jobs_were_added();
+        Ok(true)
+    }
+}
+
+/// Does a job, from where it was left.
+///
+/// # Errors
+/// [`JobLost`](ServiceError::JobLost); [`Later`](ServiceError::Later) where the CRM cannot be reached; those of the database.
+pub async fn run(services: &Services, job: &ClaimedJob) -> Result<Synced> {
+    let request: Request = serde_json::from_value(job.payload.clone())?;
+    let position = match &job.position {
+        Some(position) => serde_json::from_value(position.clone())?,
+        None => begin(services, &request).await?,
+    };
+    let mut work = Work { services, job, request, position };
+    if services.crm.is_builtin() {
+        // There is nothing to mirror.
+        return work.end(services.db.begin().await?).await;
+    }
+    let done = work.work_off().await;
+    if let Err(error) = &done
+        && !matches!(error, ServiceError::JobLost)
+    {
+        note_failure(services, job, error).await?;
+    }
+    done
+}
+
+async fn begin(services: &Services, request: &Request) -> Result<Position> {
+    let sql = "SELECT read_until FROM crm_sync WHERE subject = 'persons' AND complete_at IS NOT NULL";
+    let row = query_one(services.db.read(), sql, []).await?;
+    let read_until = row.map(|row| row.try_get_by_index::<Option<i64>>(0)).transpose()?.flatten();
+    let since = read_until.filter(|_| !request.complete).map(|at| Timestamp::from_micros(at).plus_seconds(-OVERLAP));
+    let began = services.now();
+    Ok(Position { began, step: Step::Persons { since, next: None }, synced: Synced::default() })
+}
+
+async fn note_failure(services: &Services, job: &ClaimedJob, error: &ServiceError) -> Result<()> {
+    tracing::warn!(job = job.id, error = %Causes(error), "the CRM could not be read");
+    let sql = "INSERT INTO crm_sync (subject, last_job, last_error, last_at) VALUES ('persons', $1, $2, $3) \
+               ON CONFLICT (subject) DO UPDATE SET last_job = excluded.last_job, last_error = excluded.last_error, \
+               last_at = excluded.last_at";
+    let values = [job.id.into(), error.to_string().into(), services.now().micros().into()];
+    execute(services.db.write(), sql, values).await?;
+    Ok(())
+}
+
+struct Work<'a> {
+    services: &'a Services,
+    job: &'a ClaimedJob,
+    request: Request,
+    position: Position,
+}
+
+impl Work<'_> {
+    async fn work_off(&mut self) -> Result<Synced> {
+        loop {
+            match self.position.step.clone() {
+                Step::Persons { since, next } => self.persons(since, next).await?,
+                Step::Names { list, next } => self.names(list, next).await?,
+                Step::Members { list, after, current } => {
+                    if let Some(synced) = self.members(list, after, current).await? {
+                        return Ok(synced);
+                    }
+                }
+            }
+        }
+    }
+
+    async fn save(&self, transaction: DatabaseTransaction) -> Result<()> {
+        let synced = &self.position.synced;
+        let progress = JobProgress { done: synced.persons + synced.lists, total: None, skipped: synced.failed };
+        jobs::checkpoint(&transaction, self.services, self.job, progress, &self.position).await?;
+        Ok(transaction.commit().await?)
+    }
+
+    async fn persons(&mut self, since: Option<Timestamp>, next: Option<String>) -> Result<()> {
+        let page = self.services.crm.persons(&PersonQuery { changed_since: since, after: next }).await?;
+        let now = self.services.now();
+        let transaction = self.services.db.begin_keyed().await?;
+        let reading = since.is_none().then(|| self.position.began.micros());
+        let changed = mirror::write(&transaction, &page.rows, reading, now).await?;
+        self.position.synced.persons += i64::try_from(page.rows.len()).unwrap_or(i64::MAX);
+        self.position.synced.changed += i64::try_from(changed).unwrap_or(i64::MAX);
+        if page.next.is_some() {
+            self.position.step = Step::Persons { since, next: page.next };
+        } else {
+            if let Some(reading) = reading {
+                self.position.synced.gone = self.forget(&transaction, reading, now).await?;
+            }
+            self.note_persons(&transaction, reading.is_some()).await?;
+            self.position.step = Step::Names { list: ListKind::Selection, next: None };
+        }
+        self.save(transaction).await
+    }
+
+    /// Marks those as gone whom a complete reading did not find, unless that would be most of them.
+    async fn forget<C: ConnectionTrait>(&self, connection: &C, reading: i64, now: Timestamp) -> Result<i64> {
+        let sql = "SELECT count(*), count(CASE WHEN seen_in >= $1 THEN 1 END) FROM person WHERE deleted_at IS NULL";
+        let row = query_one(connection, sql, [reading.into()]).await?;
+        let (known, found): (i64, i64) = match row {
+            Some(row) => (row.try_get_by_index(0)?, row.try_get_by_index(1)?),
+            None => (0, 0),
+        };
+        if found * BELIEVED.1 < known * BELIEVED.0 {
+            let message = format!(
+                "the CRM shows {found} of {known} persons: that is not believed, and nobody is taken for gone. See whether \
+                 nachfass may still read all of them (nachfass crm check)"
+            );
+            return Err(Refusal::new(RefusalCode::Conflict, message).into());
+        }
+        Ok(i64::try_from(mirror::forget_unseen(connection, reading, now).await?).unwrap_or(i64::MAX))
+    }
+
+    async fn note_persons<C: ConnectionTrait>(&self, connection: &C, is_complete: bool) -> Result<()> {
+        let sql = "INSERT INTO crm_sync (subject, read_until, complete_at, last_job, last_at) VALUES ('persons', $1, $2, $3, $4) \
+                   ON CONFLICT (subject) DO UPDATE SET read_until = excluded.read_until, last_job = excluded.last_job, \
+                   complete_at = COALESCE(excluded.complete_at, crm_sync.complete_at), last_error = NULL, last_at = excluded.last_at";
+        let now = self.services.now().micros();
+        let values =
+            [self.position.began.micros().into(), is_complete.then_some(now).into(), self.job.id.into(), now.into()];
+        execute(connection, sql, values).await?;
+        Ok(())
+    }
+
+    /// Reads which lists there are.
+    async fn names(&mut self, list: ListKind, next: Option<String>) -> Result<()> {
+        let page = self.services.crm.lists(list, next.as_deref()).await?;
+        let (table, members) = (table(list), member_table(list));
+        let transaction = self.services.db.begin_keyed().await?;
+        let mut batch = Batch::new(&[
+            ("crm_id", Column::Text),
+            ("name", Column::Text),
+            ("description", Column::Text),
+            ("kind", Column::Small),
+        ]);
+        for row in page.rows {
+            batch.push([row.id.into(), row.name.into(), row.description.into(), row.kind.code().into()]);
+        }
+        if !batch.is_empty() {
+            // One that we are just making has no id of the CRM yet; its job will say that it is this one.
+            let sql = format!(
+                "INSERT INTO {table} (key, crm_id, name, description, kind, seen_in, created_by, created_at) \
+                 SELECT 'crm-' || crm_id, crm_id, name, description, kind, {{1}}, 'crm', {{2}} FROM {{rows}} WHERE true \
+                 ON CONFLICT (crm_id) DO UPDATE SET name = excluded.name, description = excluded.description, \
+                 kind = excluded.kind, seen_in = excluded.seen_in, deleted_at = NULL"
+            );
+            let more = [self.position.began.micros().into(), self.services.now().micros().into()];
+            batch.execute(&transaction, &sql, more).await?;
+        }
+        self.position.step = match (page.next, list) {
+            (Some(next), _) => Step::Names { list, next: Some(next) },
+            (None, _) => {
+                // Those that were made here while this went on have not been seen by it either.
+                let sql = format!(
+                    "UPDATE {table} SET deleted_at = $2 WHERE deleted_at IS NULL AND crm_id IS NOT NULL AND seen_in < $1 \
+                     AND created_at < $1 AND NOT EXISTS (SELECT 1 FROM {members} m WHERE m.list_id = {table}.id AND m.state <> 3)"
+                );
+                let values = [self.position.began.micros(), self.services.now().micros()].map(Into::into);
+                execute(&transaction, &sql, values).await?;
+                if list == ListKind::Selection {
+                    Step::Names { list: ListKind::Project, next: None }
+                } else {
+                    Step::Members { list: ListKind::Selection, after: 0, current: None }
+                }
+            }
+        };
+        self.save(transaction).await
+    }
+
+    /// Reads the next page of the members of a list that is used here; what the job did where there is none left.
+    async fn members(
+        &mut self,
+        list: ListKind,
+        after: i64,
+        current: Option<(i64, read_members::Reading)>,
+    ) -> Result<Option<Synced>> {
+        let current = match current {
+            Some(current) => Some(current),
+            None => self.next_list(list, after).await?.map(|id| (id, read_members::Reading::begin(self.services))),
+        };
+        let Some((id, reading)) = current else {
+            if list == ListKind::Selection {
+                self.position.step = Step::Members { list: ListKind::Project, after: 0, current: None };
+                return Ok(None);
+            }
+            return self.end(self.services.db.begin().await?).await.map(Some);
+        };
+        match read_members::page(self.services, list, id, &reading).await {
+            Ok((transaction, next)) => {
+                self.position.synced.lists += i64::from(next.is_none());
+                let after = if next.is_some() { after } else { id };
+                self.position.step = Step::Members { list, after, current: next.map(|reading| (id, reading)) };
+                self.save(transaction).await?;
+            }
+            // One list that the CRM does not show does not hold up the others.
+            Err(ServiceError::Refused(refusal)) => {
+                let transaction = self.services.db.begin().await?;
+                let sql = format!("UPDATE {} SET sync_error = $2 WHERE id = $1", table(list));
+                execute(&transaction, &sql, [id.into(), refusal.message.into()]).await?;
+                self.position.synced.failed += 1;
+                self.position.step = Step::Members { list, after: id, current: None };
+                self.save(transaction).await?;
+            }
+            Err(error) => return Err(error),
+        }
+        Ok(None)
+    }
+
+    /// The next list whose members matter: those that were asked for; else those that were made or read here before, or that campaigns
+    /// take their recipients from.
+    async fn next_list(&self, list: ListKind, after: i64) -> Result<Option<i64>> {
+        if let Some(selections) = &self.request.selections {
+            let next = selections.iter().copied().filter(|id| *id > after).min();
+            return Ok(next.filter(|_| list == ListKind::Selection));
+        }
+        let (table, members) = (table(list), member_table(list));
+        let sql = format!(
+            "SELECT l.id FROM {table} l WHERE l.id > $1 AND l.crm_id IS NOT NULL AND l.deleted_at IS NULL AND (l.synced_at IS NOT NULL \
+                OR EXISTS (SELECT 1 FROM campaign_source s WHERE s.{table}_id = l.id) \
+                OR EXISTS (SELECT 1 FROM {members} m WHERE m.list_id = l.id)) ORDER BY l.id LIMIT 1"
+        );
+        let rows = query_all(self.services.db.read(), &sql, [after.into()]).await?;
+        Ok(rows.first().map(|row| row.try_get_by_index(0)).transpose()?)
+    }
+
+    async fn end(&self, transaction: DatabaseTransaction) -> Result<Synced> {
+        let synced = self.position.synced.clone();
+        let progress = JobProgress { done: synced.persons + synced.lists, total: None, skipped: synced.failed };
+        jobs::finish(&transaction, self.services, self.job, progress, &synced).await?;
+        transaction.commit().await?;
+        Ok(synced)
+    }
+}
