@@ -30,7 +30,7 @@ use std::sync::Arc;
 use domain::Clock;
 use domain::crm::{
     Account, Answer, Bounce, Crm, CrmError, EmailChange, List, ListKind, Member, NewList, NewTask, Page, Person,
-    PersonQuery, Right, Told, TokenStore,
+    PersonQuery, Right, TokenStore, Told,
 };
 use futures::FutureExt;
 
@@ -154,4 +154,3 @@ impl Crm for SuperOffice {
         webhook::told(self.webhook_secret.as_deref(), &self.tenant, headers, body)
     }
 }
-

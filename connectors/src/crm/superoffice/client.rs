@@ -107,8 +107,9 @@ enum Outcome {
     Busy(CrmError),
     /// Whether it did what it was to do is not known.
     Doubtful(CrmError),
-    /// Nothing was sent: it can be tried again, unless it said when.
+    /// It was not sent: that can be tried again.
     Unsent(CrmError),
+    /// It was refused, or is to be tried later only.
     Over(CrmError),
 }
 
@@ -145,7 +146,7 @@ impl Client {
         let (mut renewed, mut found, mut tries) = (false, false, 0);
         loop {
             tries += 1;
-            let error = match self.once(call).await? {
+            let error = match self.once(call).await {
                 Outcome::Done(body) => return Ok(body),
                 Outcome::Refused(token) if !renewed => {
                     renewed = true;
@@ -176,19 +177,26 @@ impl Client {
         }
     }
 
-    async fn once(&self, call: &Call) -> Result<Outcome, CrmError> {
+    async fn once(&self, call: &Call) -> Outcome {
+        let (api, token, request) = match self.prepare(call).await {
+            Ok(prepared) => prepared,
+            Err(error @ CrmError::Unavailable { retry_after: None, .. }) => return Outcome::Unsent(error),
+            Err(error) => return Outcome::Over(error),
+        };
+        match self.transport.exchange(request).await {
+            Ok(reply) => judge(reply, call, token, api),
+            Err(failure @ Failure::Doubtful(_)) => Outcome::Doubtful(failure.into_error(call.changes)),
+            Err(failure @ Failure::Unsent { retry_after: None, .. }) => Outcome::Unsent(failure.into_error(false)),
+            Err(failure) => Outcome::Over(failure.into_error(false)),
+        }
+    }
+
+    /// What a request needs: where to go, and what lets it in.
+    async fn prepare(&self, call: &Call) -> Result<(Url, Token, reqwest::Request), CrmError> {
         let api = self.tenant.api(&self.transport).await?;
         let token = self.tokens.current(&self.transport).await?;
         let request = self.request(&api, &token, call)?;
-        let reply = match self.transport.exchange(request).await {
-            Ok(reply) => reply,
-            Err(failure @ Failure::Doubtful(_)) => return Ok(Outcome::Doubtful(failure.into_error(call.changes))),
-            Err(failure @ Failure::Unsent { retry_after: None, .. }) => {
-                return Ok(Outcome::Unsent(failure.into_error(false)));
-            }
-            Err(failure) => return Ok(Outcome::Over(failure.into_error(false))),
-        };
-        Ok(judge(reply, call, token, api))
+        Ok((api, token, request))
     }
 
     fn request(&self, api: &Url, token: &Token, call: &Call) -> Result<reqwest::Request, CrmError> {

@@ -25,8 +25,7 @@ const SELECTIONS: Words = Words {
     id: "SelectionId",
     columns: &["selectionId", "name", "kind", "targetTableNumber"],
 };
-const PROJECTS: Words =
-    Words { path: "Project", key: "projectId", id: "ProjectId", columns: &["projectId", "name"] };
+const PROJECTS: Words = Words { path: "Project", key: "projectId", id: "ProjectId", columns: &["projectId", "name"] };
 
 const fn words(kind: ListKind) -> &'static Words {
     match kind {
@@ -110,7 +109,9 @@ impl SuperOffice {
 fn selection_kind(row: Row<'_>) -> SelectionKind {
     match (row.int("kind"), row.text("kind").unwrap_or_default().to_ascii_lowercase().as_str()) {
         (Some(1), _) | (_, "static" | "statisch" | "statisk") => SelectionKind::Static,
-        (Some(3), _) | (_, "combined" | "kombiniert" | "kombinert" | "kombineret" | "kombinerat") => SelectionKind::Combined,
+        (Some(3), _) | (_, "combined" | "kombiniert" | "kombinert" | "kombineret" | "kombinerat") => {
+            SelectionKind::Combined
+        }
         _ => SelectionKind::Dynamic,
     }
 }

@@ -49,7 +49,9 @@ impl SuperOffice {
     ) -> Result<Page<Member>, CrmError> {
         let list = parse_id(list)?;
         let first;
-        let after = if let Some(after) = after { after } else {
+        let after = if let Some(after) = after {
+            after
+        } else {
             first = format!("{}:0", self.archive_of(kind, list).await?);
             &first
         };
@@ -132,14 +134,16 @@ async fn selection_members(client: &Client, list: i64, place: &Place<'_>) -> Res
     let path = format!("Archive/{}", place.archive);
     let filter = Filter::default().equal("selectionId", list).above("personId", place.last);
     let columns = ["personId", "contactId"];
-    let listing = Listing { path: &path, columns: &columns, key: "personId", filter, entities: Some(ENTITIES), top: PAGE };
+    let listing =
+        Listing { path: &path, columns: &columns, key: "personId", filter, entities: Some(ENTITIES), top: PAGE };
     page(client, listing, "personId", "contactId", place).await
 }
 
 async fn project_members(client: &Client, list: i64, place: &Place<'_>) -> Result<Page<Member>, CrmError> {
     let filter = Filter::default().equal(PROJECT, list).above(PERSON, place.last);
     let columns = [PERSON, COMPANY];
-    let listing = Listing { path: "Archive/dynamic", columns: &columns, key: PERSON, filter, entities: None, top: PAGE };
+    let listing =
+        Listing { path: "Archive/dynamic", columns: &columns, key: PERSON, filter, entities: None, top: PAGE };
     page(client, listing, PERSON, COMPANY, place).await
 }
 

@@ -63,7 +63,9 @@ impl Client {
         }
         let mut answer = self.json(&call).await?;
         // How the link to the next page looks is not documented: that there is one is enough. A full page may have a next one, too.
-        let linked = ["odata.nextLink", "@odata.nextLink"].into_iter().any(|name| answer.get(name).is_some_and(Value::is_string));
+        let linked = ["odata.nextLink", "@odata.nextLink"]
+            .into_iter()
+            .any(|name| answer.get(name).is_some_and(Value::is_string));
         let rows = match answer.get_mut("value").map(Value::take) {
             Some(Value::Array(rows)) => rows,
             _ => return Err(unreadable()),

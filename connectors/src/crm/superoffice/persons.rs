@@ -134,7 +134,11 @@ impl SuperOffice {
     }
 
     /// The persons of these rows, with the addresses that the filter finds.
-    async fn complete<'a>(&self, rows: impl Iterator<Item = Row<'a>>, of_these: Filter) -> Result<Vec<Person>, CrmError> {
+    async fn complete<'a>(
+        &self,
+        rows: impl Iterator<Item = Row<'a>>,
+        of_these: Filter,
+    ) -> Result<Vec<Person>, CrmError> {
         let active = self.associates.active(&self.client).await?;
         let mut emails = self.emails(of_these).await?;
         let mut persons: Vec<(i64, Person)> = Vec::new();
@@ -162,7 +166,9 @@ impl SuperOffice {
         let mut found: HashMap<i64, Vec<(i64, i64, String)>> = HashMap::new();
         for row in rows.iter().map(Row) {
             let address = row.text("email.email_address");
-            if let (Some(person), Some(id), Some(address)) = (row.id("email.person_id"), row.id("email.email_id"), address) {
+            if let (Some(person), Some(id), Some(address)) =
+                (row.id("email.person_id"), row.id("email.email_id"), address)
+            {
                 found.entry(person).or_default().push((row.int("email.rank").unwrap_or_default(), id, address));
             }
         }
@@ -179,10 +185,9 @@ fn person_listing(filter: Filter, top: usize) -> Listing<'static> {
 }
 
 fn person(id: i64, row: Row<'_>, emails: Vec<String>, active: &Active) -> Person {
-    let company = row.id("contactId").map(|company| Company {
-        id: company.to_string(),
-        name: row.text("personContact/name").unwrap_or_default(),
-    });
+    let company = row
+        .id("contactId")
+        .map(|company| Company { id: company.to_string(), name: row.text("personContact/name").unwrap_or_default() });
     // Most persons have no owner of their own.
     let own = row.id("personAssociateId").map(|id| (id, row.text("personAssociate/fullName")));
     let owner = own.or_else(|| {

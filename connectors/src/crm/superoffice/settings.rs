@@ -36,7 +36,7 @@ pub struct Settings {
 }
 
 /// As whom requests are made.
-#[derive(Clone)]
+#[derive(Clone, PartialEq, Eq)]
 pub enum Credentials {
     /// As the user who consented; the refresh token is good until that is withdrawn.
     RefreshToken(String),
@@ -47,6 +47,15 @@ pub enum Credentials {
         /// The application's RSA key, as PEM (PKCS#8 or PKCS#1).
         private_key: String,
     },
+}
+
+impl std::fmt::Debug for Credentials {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str(match self {
+            Self::RefreshToken(_) => "RefreshToken",
+            Self::SystemUser { .. } => "SystemUser",
+        })
+    }
 }
 
 /// Why SuperOffice cannot be reached with these settings.

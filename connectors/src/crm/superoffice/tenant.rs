@@ -64,7 +64,9 @@ impl Tenant {
         let reply = transport.exchange(request).await.map_err(|failure| failure.into_error(false))?;
         let problem = match reply.status {
             StatusCode::OK => return self.understand(&reply.body, transport),
-            StatusCode::NOT_FOUND => return Err(CrmError::NoAccess(format!("SuperOffice knows no tenant {}", self.name))),
+            StatusCode::NOT_FOUND => {
+                return Err(CrmError::NoAccess(format!("SuperOffice knows no tenant {}", self.name)));
+            }
             status => format!("it answered with the status {} when asked where the tenant is", status.as_u16()),
         };
         let source = problem.into();
@@ -80,7 +82,9 @@ impl Tenant {
         let api = text("Api").map(str::to_owned).or_else(|| text("Endpoint").map(|url| format!("{url}/api")));
         let api = api.and_then(|url| Url::parse(&url).ok());
         let api = api.ok_or_else(|| unavailable("it does not say where the tenant is".to_owned()))?;
-        transport.check(&api).map_err(|why| CrmError::NoAccess(format!("SuperOffice says that the tenant is elsewhere: {why}")))?;
+        transport
+            .check(&api)
+            .map_err(|why| CrmError::NoAccess(format!("SuperOffice says that the tenant is elsewhere: {why}")))?;
         let now = self.clock.now();
         let until = text("ValidUntil").and_then(values::time).unwrap_or_else(|| now.plus_seconds(USUALLY));
         let until = until.clamp(now.plus_seconds(AT_LEAST), now.plus_seconds(AT_MOST));

@@ -1,8 +1,8 @@
 //! The connector against the stand-in.
 
 mod limits;
-mod lost;
 mod login;
+mod lost;
 mod reading;
 mod writing;
 

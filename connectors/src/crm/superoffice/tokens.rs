@@ -160,14 +160,10 @@ impl Tokens {
         Ok(Token { secret: answer.access_token, expires_at })
     }
 
-    async fn authenticate(
-        &self,
-        token: &str,
-        key: &SigningKey,
-        transport: &Transport,
-    ) -> Result<Token, CrmError> {
+    async fn authenticate(&self, token: &str, key: &SigningKey, transport: &Transport) -> Result<Token, CrmError> {
         let signed = key.sign(token, self.clock.now());
-        let signed = signed.ok_or_else(|| CrmError::NoAccess("crm.superoffice.private_key signs nothing".to_owned()))?;
+        let signed =
+            signed.ok_or_else(|| CrmError::NoAccess("crm.superoffice.private_key signs nothing".to_owned()))?;
         let request = transport.http.post(self.at("Login/api/PartnerSystemUser/Authenticate")?).json(&json!({
             "SignedSystemToken": signed,
             "ApplicationToken": self.client_secret,
@@ -187,7 +183,8 @@ impl Tokens {
 
     fn at(&self, path: &str) -> Result<Url, CrmError> {
         let base = self.login_url.as_str().trim_end_matches('/');
-        Url::parse(&format!("{base}/{path}")).map_err(|_| CrmError::NoAccess("crm.superoffice.login_url is no URL".to_owned()))
+        Url::parse(&format!("{base}/{path}"))
+            .map_err(|_| CrmError::NoAccess("crm.superoffice.login_url is no URL".to_owned()))
     }
 }
 
@@ -224,7 +221,8 @@ fn unreadable() -> CrmError {
 fn ticket(jwt: &str, tenant: &str) -> Option<String> {
     let payload = jwt.split('.').nth(1)?;
     let claims: Value = serde_json::from_slice(&URL_SAFE_NO_PAD.decode(payload.trim_end_matches('=')).ok()?).ok()?;
-    let is_ours = claims.get(CONTEXT).and_then(Value::as_str).is_none_or(|context| context.eq_ignore_ascii_case(tenant));
+    let is_ours =
+        claims.get(CONTEXT).and_then(Value::as_str).is_none_or(|context| context.eq_ignore_ascii_case(tenant));
     let ticket = claims.get(TICKET)?.as_str()?;
     (is_ours && !ticket.is_empty()).then(|| ticket.to_owned())
 }

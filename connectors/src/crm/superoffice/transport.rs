@@ -51,9 +51,7 @@ impl Failure {
             Self::Unsent { source, retry_after } => {
                 CrmError::Unavailable { source, may_have_happened: false, retry_after }
             }
-            Self::Doubtful(source) => {
-                CrmError::Unavailable { source, may_have_happened: changes, retry_after: None }
-            }
+            Self::Doubtful(source) => CrmError::Unavailable { source, may_have_happened: changes, retry_after: None },
             Self::NotAllowed(why) => CrmError::NoAccess(why.to_string()),
         }
     }
@@ -135,7 +133,11 @@ impl Transport {
     fn learn(&self, reply: &Result<Reply, Failure>) {
         let is_fine = matches!(reply, Ok(reply) if !reply.status.is_server_error());
         let mut circuit = lock(&self.circuit);
-        if is_fine { circuit.succeeded() } else { circuit.failed(self.clock.now()) }
+        if is_fine {
+            circuit.succeeded()
+        } else {
+            circuit.failed(self.clock.now())
+        }
         drop(circuit);
         let Ok(reply) = reply else { return };
         let pause = match reply.status {

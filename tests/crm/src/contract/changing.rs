@@ -6,12 +6,17 @@ use super::{World, somebody};
 
 pub(super) async fn an_email(crm: &dyn Crm, world: &dyn World) {
     let person = world.enter(&somebody("Ada", &["ada@gmial.example", "second@change.example"])).await;
-    let change = |old: &str, new: &str| EmailChange { person: person.clone(), old: old.to_owned(), new: new.to_owned() };
+    let change =
+        |old: &str, new: &str| EmailChange { person: person.clone(), old: old.to_owned(), new: new.to_owned() };
     let emails = async || crm.person(&person).await.expect("answered").expect("there").emails;
     let correction = change("ada@gmial.example", "ada@gmail.example");
     for _ in 0..2 {
         crm.change_email(&correction).await.expect("changed, or so already");
-        assert_eq!(emails().await, ["ada@gmail.example", "second@change.example"], "in its place, the others untouched");
+        assert_eq!(
+            emails().await,
+            ["ada@gmail.example", "second@change.example"],
+            "in its place, the others untouched"
+        );
     }
     world.readdress(&person, "ada@elsewhere.example").await;
     let error = crm.change_email(&change("ada@gmail.example", "ada@new.example")).await.expect_err("changed meanwhile");
@@ -48,7 +53,8 @@ pub(super) async fn marks(crm: &dyn Crm, world: &dyn World) {
 
 pub(super) async fn bounces(crm: &dyn Crm, world: &dyn World) {
     world.enter(&somebody("Ada", &["ada@bounces.example"])).await;
-    let bounce = |email: &str, smtp_code| Bounce { email: email.to_owned(), smtp_code, reason: "no such user".to_owned() };
+    let bounce =
+        |email: &str, smtp_code| Bounce { email: email.to_owned(), smtp_code, reason: "no such user".to_owned() };
     for expected in 1..=2 {
         crm.add_bounce(&bounce("ada@bounces.example", Some(550))).await.expect("noted");
         assert_eq!(world.bounces("ada@bounces.example").await, expected, "twice counts twice");

@@ -147,9 +147,9 @@ fn project_members(data: &Data, request: &Request) -> Answer {
     let (above, _) = query.range("projectmember.person_id");
     let projects = data.lists(ListKind::Project).iter().filter(|(id, _)| wanted.is_none_or(|wanted| wanted == **id));
     let rows = projects.flat_map(|(id, list)| {
-        list.members.range((above, i64::MAX, i64::MAX)..).map(move |(person, member, company)| {
-            (*id, *person, *member, *company)
-        })
+        list.members
+            .range((above, i64::MAX, i64::MAX)..)
+            .map(move |(person, member, company)| (*id, *person, *member, *company))
     });
     query.page("projectmember.person_id", true, rows, |(project, person, member, company), column| match column {
         "projectmember.projectmember_id" => Val::Int(*member),

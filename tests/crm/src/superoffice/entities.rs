@@ -28,7 +28,9 @@ pub(super) fn make_list(data: &mut Data, kind: ListKind, body: &Value) -> Answer
     let text = |name: &str| body[name].as_str().map(str::to_owned).ok_or(Fault::BAD);
     let (name, description) = (text("Name")?, text("Description")?);
     let is_right = kind == ListKind::Project
-        || (body["SelectionType"] == "Static" && body["TargetTableNumber"] == 5 && body["TargetTableName"] == "contact");
+        || (body["SelectionType"] == "Static"
+            && body["TargetTableNumber"] == 5
+            && body["TargetTableName"] == "contact");
     if name.is_empty() || !is_right {
         return Err(Fault::BAD);
     }

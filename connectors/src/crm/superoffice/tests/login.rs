@@ -130,7 +130,8 @@ async fn requests_go_nowhere_else() {
     assert!(is_unavailable(&error, false) && chain(&error).contains("redirects elsewhere"), "{error:?}");
     assert_eq!(elsewhere.requests().len(), 0, "no redirect is followed, no token handed over");
 
-    for url in ["https://superoffice.com.example.com/api", "https://10.0.0.1/api", "http://online.superoffice.com/api"] {
+    for url in ["https://superoffice.com.example.com/api", "https://10.0.0.1/api", "http://online.superoffice.com/api"]
+    {
         let site = Site::new();
         site.server.set_api(url);
         let error = site.crm.check().await.expect_err("elsewhere");

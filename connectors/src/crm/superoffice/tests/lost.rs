@@ -14,11 +14,8 @@ async fn reading_goes_on_after_one_failure() {
     for what in [BROKEN, Misbehaviour::LoseAnswer, Misbehaviour::TearBody] {
         let site = Site::new();
         site.server.generate(1_200);
-        for path in ["GET Person", "GET Archive", "MDOList", "api/state"] {
-            // Where the tenant is, and tokens, are asked for again by whoever wants something next.
-            if path != "api/state" {
-                site.server.misbehave(path, 1, what.clone());
-            }
+        for path in ["api/state", "oauth/tokens", "GET Person", "GET Archive", "MDOList"] {
+            site.server.misbehave(path, 1, what.clone());
         }
         assert_eq!(site.all_persons().await.expect("read").len(), 1_200, "{what:?}");
     }

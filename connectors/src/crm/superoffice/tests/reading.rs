@@ -69,7 +69,11 @@ async fn only_what_changed_is_asked_for() {
     }
     let expected: BTreeSet<i64> = (1..=120).map(|id| id * 100).chain((1..=30).map(|id| id * 100 + 1)).collect();
     assert_eq!(found, expected);
-    let requests = site.server.requests().into_iter().filter(|seen| seen.path.starts_with("Person") || seen.path.starts_with("Archive"));
+    let requests = site
+        .server
+        .requests()
+        .into_iter()
+        .filter(|seen| seen.path.starts_with("Person") || seen.path.starts_with("Archive"));
     assert!(requests.count() <= 10, "{:#?}", site.server.requests().iter().map(|seen| &seen.path).collect::<Vec<_>>());
 }
 
