@@ -4,6 +4,7 @@ use std::os::unix::fs::DirBuilderExt;
 use std::sync::Arc;
 
 use anyhow::Context;
+use connectors::crm::superoffice::SuperOffice;
 use connectors::tables::Formats;
 use domain::{Clock, SystemClock};
 use service::exports::ExportOptions;
@@ -64,7 +65,12 @@ impl Installation {
             url_hours: config.exports.url_hours.get().into(),
             keep_days: config.exports.keep_days.get().into(),
         };
-        let services = services.with_exports(Arc::new(files), Arc::new(Formats), options);
+        let mut services = services.with_exports(Arc::new(files), Arc::new(Formats), options);
+        if let Some(settings) = config.crm() {
+            let tokens = Arc::new(services.clone());
+            let crm = SuperOffice::new(settings, clock.clone(), tokens).context("while preparing to ask the CRM")?;
+            services = services.with_crm(Arc::new(crm));
+        }
         Ok(Self { config, db, services, clock })
     }
 

@@ -99,7 +99,7 @@ impl Serving {
                 queues: queues.clone(),
                 concurrency: usize::from(config.worker.concurrency.get()),
                 appliers,
-                rules: schedule(&config.schedule.time_zone)?,
+                rules: schedule(&config)?,
             };
             let notifier = Notifier::new(config.notifier(), clock).context("while preparing to tell about alerts")?;
             let deps = Deps::new(services, applier).with_notifier(Arc::new(notifier));
@@ -244,10 +244,16 @@ impl Serving {
     }
 }
 
-/// What is done again and again; at night by the clocks of this time zone.
-fn schedule(time_zone: &str) -> anyhow::Result<Arc<[service::schedule::Rule]>> {
-    let zone = service::schedule::zone(time_zone).context("schedule.time_zone is not a time zone")?;
-    Ok(service::schedule::rules(zone).context("while reading the schedule")?.into())
+/// What is done again and again; at night by the clocks of the configured time zone.
+fn schedule(config: &Config) -> anyhow::Result<Arc<[service::schedule::Rule]>> {
+    let zone = &config.schedule.time_zone;
+    let zone = service::schedule::zone(zone).context("schedule.time_zone is not a time zone")?;
+    let mut rules = service::schedule::rules(zone).context("while reading the schedule")?;
+    if config.crm().is_some() {
+        let minutes = u32::try_from(config.crm.sync_every().as_secs() / 60).unwrap_or(u32::MAX);
+        rules.extend(service::schedule::crm_rules(zone, minutes).context("while reading the schedule")?);
+    }
+    Ok(rules.into())
 }
 
 fn flatten(ended: Option<Result<anyhow::Result<()>, tokio::task::JoinError>>) -> anyhow::Result<()> {

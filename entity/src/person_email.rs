@@ -11,6 +11,7 @@ pub struct Model {
     pub email_key: String,
     pub email: String,
     pub rank: i32,
+    pub bounces: i32,
 }
 
 #[derive(Copy, Clone, Debug, EnumIter, DeriveRelation)]

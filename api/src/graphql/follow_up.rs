@@ -6,7 +6,7 @@ use service::crm::follow_ups;
 use service::recipients::paging::Count;
 
 use super::connection::List;
-use super::errors::{Failure, Result, UserError};
+use super::errors::{Result, UserError};
 use super::loaders::{PersonId, loaders};
 use super::node::{self, Key};
 use super::person::Person;
@@ -35,10 +35,12 @@ impl FollowUp {
         Key::FollowUp(self.0.id).id()
     }
 
-    /// About which recipient it was made.
-    async fn recipient(&self, ctx: &Context<'_>) -> Result<Recipient> {
-        let recipient = loaders(ctx)?.load_one(self.0.recipient).await?;
-        recipient.map(Recipient).ok_or_else(|| Failure::missing("the recipient of a follow-up"))
+    /// About which recipient it was made; null where no campaign is behind it.
+    async fn recipient(&self, ctx: &Context<'_>) -> Result<Option<Recipient>> {
+        match self.0.recipient {
+            Some(key) => Ok(loaders(ctx)?.load_one(key).await?.map(Recipient)),
+            None => Ok(None),
+        }
     }
 
     /// About whom; null where the CRM does not know them any more.

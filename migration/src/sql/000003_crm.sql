@@ -35,6 +35,8 @@ CREATE TABLE person_email (
     -- As the CRM writes it.
     email TEXT NOT NULL,
     rank INTEGER NOT NULL,
+    -- As often the built-in CRM was told that mails to it bounce.
+    bounces INTEGER NOT NULL DEFAULT 0,
     PRIMARY KEY (person_id, email_key)
 );
 CREATE INDEX person_email_key ON person_email (email_key, person_id);
@@ -114,8 +116,9 @@ CREATE TABLE follow_up (
     -- Of the campaign, the person or company, and the title: there is one of each.
     key {KEY_TEXT} NOT NULL UNIQUE,
     crm_id {KEY_TEXT},
-    campaign_id BIGINT NOT NULL REFERENCES campaign (id),
-    recipient BIGINT NOT NULL,
+    -- Null for a task of the built-in CRM that no campaign is behind.
+    campaign_id BIGINT REFERENCES campaign (id),
+    recipient BIGINT,
     person_id BIGINT NOT NULL REFERENCES person (id),
     owner_id {KEY_TEXT} NOT NULL,
     owner TEXT,
@@ -127,7 +130,7 @@ CREATE TABLE follow_up (
     -- 1 to be made, 2 being made: the CRM may have it or not, 3 made, 4 refused by the CRM
     state SMALLINT NOT NULL CHECK (state BETWEEN 1 AND 4),
     error TEXT,
-    job_id BIGINT NOT NULL,
+    job_id BIGINT,
     created_by TEXT NOT NULL,
     created_at BIGINT NOT NULL,
     done_at BIGINT

@@ -109,6 +109,27 @@ impl Builtin {
         Ok(id.to_string())
     }
 
+    async fn make_task(&self, task: &NewTask) -> Result<String, CrmError> {
+        /// It is there.
+        const MADE: i16 = 3;
+        let sql = format!(
+            "INSERT INTO follow_up (key, person_id, owner_id, title, description, reason, due_at, state, created_by, created_at) \
+             SELECT $1, p.id, $2, $3, $4, '', $5, {MADE}, 'crm', $6 FROM person p WHERE p.crm_id = $7 AND p.deleted_at IS NULL \
+             ON CONFLICT (key) DO UPDATE SET key = excluded.key"
+        );
+        let values = [
+            task.key.clone().into(),
+            task.owner.clone().into(),
+            task.title.clone().into(),
+            task.description.clone().into(),
+            task.due.map(Timestamp::micros).into(),
+            self.clock.now().micros().into(),
+            task.person.clone().into(),
+        ];
+        let made = execute(self.db.write(), &sql, values).await.map_err(failed)?;
+        if made.rows_affected() == 0 { Err(CrmError::NotFound) } else { Ok(task.key.clone()) }
+    }
+
     /// The id of a list that there is.
     async fn list_id(&self, kind: ListKind, list: &str) -> Result<i64, CrmError> {
         let sql = format!("SELECT id FROM {} WHERE crm_id = $1 AND deleted_at IS NULL", table(kind));
@@ -227,7 +248,7 @@ impl Crm for Builtin {
     fn lists<'a>(&'a self, kind: ListKind, after: Option<&'a str>) -> Answer<'a, Page<List>> {
         Box::pin(async move {
             let sql = format!(
-                "SELECT id, crm_id, name, description FROM {} WHERE deleted_at IS NULL AND crm_id IS NOT NULL AND id > $1 \
+                "SELECT id, crm_id, name, description, kind FROM {} WHERE deleted_at IS NULL AND crm_id IS NOT NULL AND id > $1 \
                  ORDER BY id LIMIT {PAGE}",
                 table(kind)
             );
@@ -237,7 +258,7 @@ impl Crm for Builtin {
                     id: row.try_get_by_index(1)?,
                     name: row.try_get_by_index(2)?,
                     description: row.try_get_by_index(3)?,
-                    kind: SelectionKind::Static,
+                    kind: SelectionKind::from_code(row.try_get_by_index(4)?).unwrap_or(SelectionKind::Static),
                 };
                 Ok((row.try_get_by_index::<i64>(0)?, list))
             };
@@ -292,13 +313,8 @@ impl Crm for Builtin {
     }
 
     fn create_task<'a>(&'a self, task: &'a NewTask, _again: bool) -> Answer<'a, String> {
-        // A task of the built-in CRM is the row of the follow-up itself, which has this key: once it is confirmed, it is there.
-        Box::pin(async move {
-            match self.person(&task.person).await? {
-                Some(_) => Ok(task.key.clone()),
-                None => Err(CrmError::NotFound),
-            }
-        })
+        // The key finds it whether or not it was made before: as a rule it is the follow-up that is about to be confirmed.
+        Box::pin(self.make_task(task))
     }
 
     fn change_email<'a>(&'a self, change: &'a EmailChange) -> Answer<'a, ()> {
@@ -313,9 +329,12 @@ impl Crm for Builtin {
         Box::pin(self.set("is_former_employee = TRUE", person))
     }
 
-    fn add_bounce<'a>(&'a self, _bounce: &'a Bounce) -> Answer<'a, ()> {
-        // The health of the address is here already.
-        Box::pin(std::future::ready(Ok(())))
+    fn add_bounce<'a>(&'a self, bounce: &'a Bounce) -> Answer<'a, ()> {
+        Box::pin(async move {
+            let sql = "UPDATE person_email SET bounces = bounces + 1 WHERE email_key = $1";
+            execute(self.db.write(), sql, [key_of(&bounce.email).into()]).await.map_err(failed)?;
+            Ok(())
+        })
     }
 
     fn told(&self, _headers: &[(String, String)], _body: &[u8]) -> Option<Vec<Told>> {

@@ -72,8 +72,8 @@ pub struct Wish {
 pub struct FollowUp {
     /// Which one.
     pub id: i64,
-    /// About which recipient it was made.
-    pub recipient: RecipientKey,
+    /// About which recipient it was made, where a campaign is behind it.
+    pub recipient: Option<RecipientKey>,
     /// About whom.
     pub person: i64,
     /// In whose diary; hidden from viewers.
@@ -247,7 +247,8 @@ impl Reader {
 
     fn decode_task(&self, id: i64, mut cells: Cells<'_>) -> Result<FollowUp, DbErr> {
         let personal = self.subject.sees_personal_data();
-        let recipient = RecipientKey { campaign: cells.take()?, number: cells.take()? };
+        let recipient = cells.take::<Option<i64>>()?.zip(cells.take()?);
+        let recipient = recipient.map(|(campaign, number)| RecipientKey { campaign, number });
         let (person, owner): (_, Option<String>) = (cells.take()?, cells.take()?);
         let (title, description): (_, Option<String>) = (cells.take()?, cells.take()?);
         Ok(FollowUp {
