@@ -24,6 +24,8 @@ mod crash;
 #[cfg(test)]
 mod create;
 #[cfg(test)]
+mod crm;
+#[cfg(test)]
 mod degraded;
 #[cfg(test)]
 mod demo;
