@@ -304,6 +304,14 @@ pub enum JobKind {
     CreateFollowUps,
     /// Tells the CRM of bounces, withdrawn consent and who has left.
     ReportToCrm,
+    /// Corrects addresses as a file says.
+    ImportCorrections,
+    /// Has recipients take the corrected address.
+    ApplyCorrection,
+    /// Looks for addresses that may be written wrongly.
+    SuggestCorrections,
+    /// Tells the CRM of corrected addresses.
+    PushCorrections,
 }
 
 /// Where a job stands.
