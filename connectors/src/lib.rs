@@ -2,9 +2,10 @@
 //!
 //! [`providers`] reads the webhooks of e-mail service providers; [`sources`] ties them to the configured sources and checks
 //! who is posting; [`http`] fetches what other machines publish; [`notify`] tells people about
-//! alerts; [`tables`] writes files, and [`storage`] keeps them.
+//! alerts; [`mx`] asks whether domains take mail; [`tables`] writes files, and [`storage`] keeps them.
 
 pub mod http;
+pub mod mx;
 pub mod notify;
 pub mod providers;
 pub mod sources;

@@ -151,7 +151,7 @@ const CHUNK_BYTES: usize = 8 << 20;
 
 /// Records that are written together.
 #[derive(Debug, Default)]
-struct Chunk {
+pub(crate) struct Chunk {
     rows: Vec<Row>,
     issues: Vec<Issue>,
     /// The last line of the last record.

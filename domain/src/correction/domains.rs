@@ -73,6 +73,10 @@ const TAKES_MAIL: u8 = 8;
 const TAKES_NONE: u8 = 6;
 /// Further apart than this nothing is a slip.
 const FARTHEST: u32 = 190;
+/// Who means the nearest does not mean one that is so much further away.
+const NEAREST: u32 = 30;
+/// More letters too many or too few are further than [`FARTHEST`] in any case.
+const MOST_SURPLUS: usize = 3;
 
 /// The domains that may be meant by `domain`; none where it is that of a provider that is known.
 pub(super) fn instead_of(domain: &str, learned: &[Learned], exchange: Exchange) -> Vec<Instead> {
@@ -123,13 +127,14 @@ fn by_end(domain: &str) -> Vec<Instead> {
 fn by_slip(domain: &str) -> Vec<Instead> {
     let mut near: Vec<(u32, &str)> = LARGE
         .iter()
-        .filter(|known| may_be_mistyped(known))
+        .filter(|known| may_be_mistyped(known) && known.len().abs_diff(domain.len()) <= MOST_SURPLUS)
         .map(|known| (distance(domain, known), *known))
         .filter(|(distance, _)| *distance <= FARTHEST)
         .collect();
     // In the order of the list where they are equally near.
     near.sort_by_key(|(distance, _)| *distance);
     let nearest = near.first().map_or(0, |(distance, _)| *distance);
+    near.retain(|(distance, _)| *distance <= nearest + NEAREST);
     let is_ambiguous = near.iter().filter(|(distance, _)| *distance == nearest).count() > 1;
     let instead = |(distance, known): (u32, &str)| {
         let left = (ONE_SLIP + MORE_SLIPS).saturating_sub(distance * MORE_SLIPS / 100);

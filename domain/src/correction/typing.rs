@@ -22,7 +22,7 @@ pub(super) const SLIP: std::ops::RangeInclusive<u32> = DOUBLED..=ANOTHER;
 /// How far apart two words are: the sum of the slips that make one of the other, by the way that costs least. Letters that change
 /// places are one slip (optimal string alignment).
 pub(super) fn distance(left: &str, right: &str) -> u32 {
-    let (left, right): (Vec<char>, Vec<char>) = (left.chars().collect(), right.chars().collect());
+    let (left, right) = (keys(left), keys(right));
     // The costs of the beginnings: of the row before the last, the last, and the one that is being worked out.
     let mut first: Vec<u32> = Vec::new();
     let mut last: Vec<u32> = vec![0];
@@ -38,7 +38,10 @@ pub(super) fn distance(left: &str, right: &str) -> u32 {
             let removed = at(&last, column + 1) + surplus(&left, row);
             let added = at(&next, column) + surplus(&right, column);
             let mut cost = replaced.min(removed).min(added);
-            if row > 0 && column > 0 && one != other && one == right.get(column - 1) && left.get(row - 1) == other {
+            let letter = |key: Option<&Key>| key.map(|key| key.letter);
+            let (one, other) = (letter(one), letter(other));
+            let are_crossed = || one == letter(right.get(column - 1)) && letter(left.get(row - 1)) == other;
+            if row > 0 && column > 0 && one != other && are_crossed() {
                 cost = cost.min(at(&first, column - 1) + TRANSPOSED);
             }
             next.push(cost);
@@ -52,24 +55,36 @@ fn at(costs: &[u32], place: usize) -> u32 {
     costs.get(place).copied().unwrap_or(u32::MAX / 2)
 }
 
+/// A letter, and where it is on each of the keyboards: its row and its column.
+#[derive(Clone, Copy, Debug)]
+struct Key {
+    letter: char,
+    places: [Option<(usize, usize)>; 2],
+}
+
+fn keys(word: &str) -> Vec<Key> {
+    word.chars().map(|letter| Key { letter, places: KEYBOARDS.map(|keyboard| place(&keyboard, letter)) }).collect()
+}
+
 /// What it costs that the letter at `place` is there at all.
-fn surplus(word: &[char], place: usize) -> u32 {
-    let is_double = place > 0 && word.get(place) == word.get(place - 1);
+fn surplus(word: &[Key], place: usize) -> u32 {
+    let letter = |place: usize| word.get(place).map(|key| key.letter);
+    let is_double = place > 0 && letter(place) == letter(place - 1);
     if is_double { DOUBLED } else { SURPLUS }
 }
 
-fn replacing(one: Option<&char>, other: Option<&char>) -> u32 {
+fn replacing(one: Option<&Key>, other: Option<&Key>) -> u32 {
     match (one, other) {
-        (Some(one), Some(other)) if one == other => 0,
-        (Some(one), Some(other)) if are_beside(*one, *other) => BESIDE,
+        (Some(one), Some(other)) if one.letter == other.letter => 0,
+        (Some(one), Some(other)) if are_beside(one, other) => BESIDE,
         _ => ANOTHER,
     }
 }
 
 /// Whether two keys touch each other on one of the keyboards.
-fn are_beside(one: char, other: char) -> bool {
-    KEYBOARDS.iter().any(|keyboard| {
-        let (Some(one), Some(other)) = (place(keyboard, one), place(keyboard, other)) else { return false };
+fn are_beside(one: &Key, other: &Key) -> bool {
+    one.places.iter().zip(&other.places).any(|places| {
+        let (Some(one), Some(other)) = places else { return false };
         let (upper, lower) = if one <= other { (one, other) } else { (other, one) };
         match lower.0 - upper.0 {
             0 => lower.1.abs_diff(upper.1) == 1,
@@ -90,6 +105,10 @@ mod tests {
 
     #[test]
     fn keys_touch_on_either_keyboard() {
+        let are_beside = |one: char, other: char| {
+            let keys = keys(&format!("{one}{other}"));
+            are_beside(&keys[0], &keys[1])
+        };
         for (one, other) in
             [('n', 'm'), ('g', 'h'), ('y', 'x'), ('z', 'u'), ('y', 'u'), ('a', 'q'), ('k', 'm'), ('z', 'x')]
         {

@@ -122,8 +122,11 @@ pub(super) async fn apply<C: ConnectionTrait>(
     let mut first: HashMap<&str, &str> = HashMap::new();
     let mut verdicts: Vec<Option<Verdict>> = Vec::with_capacity(wanted.len());
     for (wanted, known) in wanted.iter().zip(&known) {
-        let same_file = first.insert(&wanted.old_key, wanted.new.key());
-        verdicts.push(judge(wanted, known, same_file, terms.job));
+        let verdict = judge(wanted, known, first.get(wanted.old_key.as_str()).copied(), terms.job);
+        if verdict.is_none() {
+            first.insert(&wanted.old_key, wanted.new.key());
+        }
+        verdicts.push(verdict);
     }
     let open: Vec<(usize, &Wanted, &Known)> = wanted
         .iter()
