@@ -20,6 +20,7 @@ entity     : domain                    : actix- async-graphql apalis reqwest
 migration  :                           : actix- async-graphql apalis reqwest
 domain     :                           : sea- sqlx actix- async-graphql apalis reqwest tokio
 bench      :                           : sea- sqlx actix- async-graphql apalis reqwest
+crm-testing : domain                   : sea- sqlx actix- async-graphql apalis reqwest
 '
 
 # The direct dependencies of crate $1, one name a line. The first line of the tree is the crate itself.

@@ -7,6 +7,7 @@
 
 mod alerts;
 mod check;
+mod crm;
 mod error;
 mod layers;
 mod secret;
@@ -23,6 +24,7 @@ use service::prune::Retention;
 
 pub use alerts::AlertsConfig;
 pub use check::{Finding, Severity};
+pub use crm::{CrmConfig, CrmKind, SuperOfficeAuth, SuperOfficeConfig};
 pub use error::ConfigError;
 pub use secret::{Secret, SecretKey, SecretKeyError};
 pub use storage::{ExportsConfig, StorageConfig};
@@ -61,6 +63,8 @@ pub struct Config {
     pub worker: WorkerConfig,
     /// Who is told about alerts.
     pub alerts: AlertsConfig,
+    /// Where persons are kept. [`Config::crm`] is how a connected one is reached.
+    pub crm: CrmConfig,
     /// Where exported files are kept.
     pub storage: StorageConfig,
     /// How exported files are given out.

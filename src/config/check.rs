@@ -1,6 +1,7 @@
 //! What will not work, though it could be read: everything at once, each with what to do about it.
 
 mod alerts;
+mod crm;
 
 use std::collections::HashSet;
 use std::fmt;
@@ -88,6 +89,7 @@ impl Config {
         check_board(self, &mut findings);
         check_log(self, &mut findings);
         alerts::check(self, &mut findings);
+        crm::check(self, &mut findings);
         self.storage.check(&mut findings);
         check_times(self, &mut findings);
         let mut names = HashSet::new();

@@ -349,3 +349,65 @@ fn a_store_opens_where_it_is_configured() {
     assert!(folder.path().join("exports").is_dir());
     assert_eq!((config.exports.url_hours.get(), config.exports.keep_days.get()), (24, 7));
 }
+
+/// SuperOffice, with further lines.
+fn superoffice(lines: &str) -> String {
+    let kept = ["login_url", "tenant", "auth", "refresh_token", "client_secret"];
+    let kept = kept.into_iter().filter(|key| !lines.lines().any(|line| line.starts_with(&format!("{key} ="))));
+    let kept: String = kept
+        .map(|key| match key {
+            "login_url" => "login_url = \"https://sod.superoffice.com\"\n".to_owned(),
+            "tenant" => "tenant = \"Cust1\"\n".to_owned(),
+            "auth" => "auth = \"refresh_token\"\n".to_owned(),
+            key => format!("{key} = \"hush\"\n"),
+        })
+        .collect();
+    format!("[crm]\nkind = \"superoffice\"\n[crm.superoffice]\nclient_id = \"c\"\n{kept}{lines}\n")
+}
+
+#[test]
+fn a_crm_is_described_completely_or_not_at_all() {
+    let judged = |lines: &str| findings(&superoffice(lines));
+    assert_eq!(judged(""), []);
+    assert_eq!(judged("tenant = \"\""), error("crm.superoffice.tenant"));
+    assert_eq!(judged("tenant = \"Cust1/../x\""), error("crm.superoffice.tenant"));
+    assert_eq!(judged("refresh_token = \"\""), error("crm.superoffice.refresh_token"));
+    assert_eq!(judged("client_secret = \"\""), error("crm.superoffice.client_secret"));
+    let missing = judged("auth = \"system_user\"").into_iter().map(|(_, key)| key).collect::<Vec<_>>();
+    assert_eq!(missing, ["crm.superoffice.system_user_token", "crm.superoffice.private_key"]);
+    let system = |key: &str| format!("auth = \"system_user\"\nsystem_user_token = \"t\"\nprivate_key = '''{key}'''");
+    assert_eq!(judged(&system("no key")), error("crm.superoffice.private_key"));
+    assert_eq!(judged(&system(crm_testing::superoffice::PRIVATE_KEY)), []);
+    assert_eq!(judged("login_url = \"https://superoffice.example.com\""), error("crm.superoffice.login_url"));
+    assert_eq!(judged("login_url = \"http://online.superoffice.com\""), error("crm.superoffice.login_url"));
+    assert_eq!(judged("login_url = \"online\""), error("crm.superoffice.login_url"));
+    let own = "login_url = \"https://crm.example.com\"\nallow_hosts = [\"crm.example.com\"]";
+    assert_eq!(judged(own), []);
+    assert_eq!(judged("allow_hosts = [\"https://crm.example.com\"]"), error("crm.superoffice.allow_hosts[0]"));
+    assert_eq!(judged("language = \"\""), error("crm.superoffice.language"));
+    assert_eq!(findings("[crm]\nsync_every = \"often\""), error("crm.sync_every"));
+    assert_eq!(findings("[crm]\nsync_every = \"10s\""), error("crm.sync_every"));
+    assert_eq!(findings("[crm.superoffice]\ntenant = \"Cust1\""), warning("crm.kind"));
+    assert!(refusal("[crm]\nkind = \"superofice\"").contains("did you mean `superoffice`?"));
+    assert!(refusal("[crm.superoffice]\nrequests_per_second = 0").contains("a whole number from 1"));
+}
+
+#[test]
+fn a_crm_is_reached_as_configured_and_its_secrets_do_not_show() {
+    let config = load("", &[]).expect("ok");
+    assert!(config.crm().is_none());
+    assert_eq!(config.crm.sync_every(), std::time::Duration::from_secs(900));
+    let file = superoffice("webhook_secret = \"hush\"\nrequests_per_second = 3");
+    let environment = [("NACHFASS_CRM__SUPEROFFICE__REFRESH_TOKEN", "1234"), ("NACHFASS_CRM__SYNC_EVERY", "2h")];
+    let config = load(&file, &environment).expect("ok");
+    assert_eq!(config.check(), []);
+    assert!(!format!("{config:?}").contains("hush"));
+    let settings = config.crm().expect("SuperOffice");
+    assert_eq!((settings.tenant.as_str(), settings.requests_per_second.get()), ("Cust1", 3));
+    assert_eq!((settings.client_secret.as_str(), settings.webhook_secret.as_deref()), ("hush", Some("hush")));
+    let token = connectors::crm::superoffice::Credentials::RefreshToken("1234".to_owned());
+    assert_eq!(settings.credentials, token);
+    assert_eq!(config.crm.sync_every(), std::time::Duration::from_secs(7_200));
+    let stand_in = crm_testing::superoffice::SuperOffice::start();
+    assert_eq!(findings(&stand_in.toml(50)), [], "what tests connect to is a configuration like others");
+}

@@ -12,7 +12,8 @@ export default {
                     // Opaque texts. In variables, a number would be taken too.
                     ID: 'string',
                     DateTime: 'string',
-                    EmailAddress: 'string',
+                    Date: 'string',
+                EmailAddress: 'string',
                 },
                 enumType: 'string-literal',
                 immutableTypes: true,

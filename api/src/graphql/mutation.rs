@@ -49,7 +49,7 @@ pub struct CampaignPayload {
 pub struct Mutation;
 
 /// What can be changed. A refusal that a user can bring about is in `userErrors`, not in `errors`.
-#[Object]
+#[Object(name = "MainMutation")]
 impl Mutation {
     /// Makes a campaign.
     async fn create_campaign(

@@ -37,7 +37,7 @@ use super::words::{AddressGroupKey, DeliveryState};
 pub struct Query;
 
 /// What can be asked for.
-#[Object]
+#[Object(name = "MainQuery")]
 impl Query {
     /// Anything that has a global id; null where it is not there any more.
     async fn node(&self, ctx: &Context<'_>, #[graphql(desc = "The global id.")] id: ID) -> Result<Option<Node>> {

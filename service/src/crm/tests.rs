@@ -155,3 +155,30 @@ fn moods(seed: u64, length: usize) -> Vec<How> {
         })
         .collect()
 }
+
+#[tokio::test]
+async fn a_recipient_is_the_person_with_its_id_or_else_with_its_address() {
+    for world in World::each(3, 1).await {
+        let sql = "UPDATE recipient SET crm_id = NULL WHERE email_key = 'p2@example.com'";
+        crate::db::execute(world.services.db.write(), sql, []).await.expect("changed");
+        let sql = "UPDATE recipient SET crm_id = 'p1' WHERE email_key = 'p3@example.com'";
+        crate::db::execute(world.services.db.write(), sql, []).await.expect("changed");
+        let reader = world.services.access(Subject::command_line()).reader();
+        let keys: Vec<_> =
+            (1..=4).map(|number| crate::recipients::RecipientKey { campaign: world.fixture.campaign, number }).collect();
+        let found = reader.persons_of(&keys).await.expect("read");
+        let ids: Vec<Option<&str>> =
+            keys.iter().map(|key| found.get(key).map(|person| person.crm_id.as_str())).collect();
+        assert_eq!(ids, [Some("p1"), Some("p2"), Some("p1"), None]);
+        let query = |known| RecipientsWhere {
+            campaign: world.fixture.campaign,
+            filter: RecipientFilter::InCrm(known),
+            search: None,
+        };
+        for (known, count) in [(true, 3), (false, 1)] {
+            let set = RecipientSet::Where(query(known));
+            assert_eq!(set.size(&reader, 10).await.expect("counted").value, count);
+        }
+        world.close().await;
+    }
+}

@@ -153,7 +153,18 @@ export async function importFile(
 
 type Thing = NonNullable<ResultOf<typeof ThingDocument>['node']>;
 
-holds<Same<Thing['__typename'], 'Address' | 'Campaign' | 'Delivery' | 'Job' | 'Recipient' | 'ReminderRule'>>();
+type Known =
+  | 'Address'
+  | 'Campaign'
+  | 'Delivery'
+  | 'FollowUp'
+  | 'Job'
+  | 'Person'
+  | 'Project'
+  | 'Recipient'
+  | 'ReminderRule'
+  | 'Selection';
+holds<Same<Thing['__typename'], Known>>();
 
 /** What is written on a link to it. A type that is new in the schema ends up in `unknown`, and is refused there. */
 export function title(thing: Thing): string {
@@ -170,6 +181,13 @@ export function title(thing: Thing): string {
       return `${thing.source}, ${new Date(thing.receivedAt).toLocaleString()}`;
     case 'ReminderRule':
       return thing.enabled ? thing.name : `${thing.name} (off)`;
+    case 'Selection':
+    case 'Project':
+      return thing.name;
+    case 'Person':
+      return thing.personName ?? thing.crmId;
+    case 'FollowUp':
+      return thing.title;
     default: {
       const unknown: never = thing;
       return unknown;

@@ -1,0 +1,3 @@
+//! Customer relations managements (CRMs), each behind [`domain::crm::Crm`].
+
+pub mod superoffice;

@@ -1,0 +1,61 @@
+//! What SuperOffice says when it does not do something.
+
+use domain::crm::CrmError;
+use reqwest::StatusCode;
+use serde_json::Value;
+
+/// The status and the kind of error, for people. The message is left out: it may hold names and addresses.
+pub(super) fn said(status: StatusCode, body: &[u8]) -> String {
+    let code = status.as_u16();
+    match kind(body) {
+        _ if status.is_redirection() => format!("it redirects elsewhere (status {code}), which is not followed"),
+        Some(kind) => format!("it answered with the status {code} ({kind})"),
+        None => format!("it answered with the status {code}"),
+    }
+}
+
+/// What an answer means by which SuperOffice refuses a request.
+pub(super) fn refusal(status: StatusCode, body: &[u8], method: &str, path: &str) -> CrmError {
+    match status {
+        StatusCode::NOT_FOUND | StatusCode::GONE => CrmError::NotFound,
+        StatusCode::CONFLICT | StatusCode::PRECONDITION_FAILED => CrmError::Conflict,
+        StatusCode::FORBIDDEN => CrmError::NoAccess(format!("SuperOffice does not allow {method} {path}")),
+        _ => CrmError::Refused(format!("SuperOffice refuses {method} {path}: {}", said(status, body))),
+    }
+}
+
+/// A new token is refused like the one before.
+pub(super) fn not_let_in() -> CrmError {
+    CrmError::NoAccess("SuperOffice refuses a token that it has just given".to_owned())
+}
+
+/// The tenant is not where SuperOffice says.
+pub(super) fn nowhere() -> CrmError {
+    let source = "the tenant is not where it says".into();
+    CrmError::Unavailable { source, may_have_happened: false, retry_after: None }
+}
+
+/// The name of the exception (`SoNotFoundException`), no more than letters and digits of it.
+fn kind(body: &[u8]) -> Option<String> {
+    let error: Value = serde_json::from_slice(body).ok()?;
+    let kind = error.get("ErrorType")?.as_str()?;
+    let kind: String = kind.chars().filter(char::is_ascii_alphanumeric).take(60).collect();
+    Some(kind).filter(|kind| !kind.is_empty())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn no_message_of_superoffice_is_shown() {
+        let body = br#"{"Error":true,"ErrorType":"SoRestriction<b>","ErrorMessage":"ada@example.com is wrong"}"#;
+        let error = refusal(StatusCode::BAD_REQUEST, body, "GET", "Person");
+        assert_eq!(
+            error.to_string(),
+            "SuperOffice refuses GET Person: it answered with the status 400 (SoRestrictionb)"
+        );
+        assert_eq!(said(StatusCode::BAD_GATEWAY, b"<html>"), "it answered with the status 502");
+        assert!(matches!(refusal(StatusCode::CONFLICT, b"", "PATCH", ""), CrmError::Conflict));
+    }
+}
