@@ -71,6 +71,8 @@ pub struct Config {
     pub exports: ExportsConfig,
     /// What is done again and again.
     pub schedule: ScheduleConfig,
+    /// How corrections of addresses are looked for.
+    pub corrections: CorrectionsConfig,
     /// For how many days things are kept.
     pub retention: Retention,
     /// Who may post events to `/ingest/{name}`.
@@ -97,6 +99,14 @@ pub struct WorkerConfig {
 pub struct ScheduleConfig {
     /// The time zone of the nights in which long work is done, by its IANA name.
     pub time_zone: String,
+}
+
+/// The `[corrections]` table.
+#[derive(Clone, Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct CorrectionsConfig {
+    /// Whether the domain name system is asked which domains take mail.
+    pub check_mx: bool,
 }
 
 /// How a line of the log looks.

@@ -10,6 +10,7 @@ use std::sync::Arc;
 use anyhow::Context;
 use api::{ApiOptions, AppState};
 use connectors::http::HttpsFetch;
+use connectors::mx::Exchanges;
 use connectors::notify::Notifier;
 use connectors::sources::Sources;
 use service::accounts::Secret;
@@ -102,7 +103,10 @@ impl Serving {
                 rules: schedule(&config)?,
             };
             let notifier = Notifier::new(config.notifier(), clock).context("while preparing to tell about alerts")?;
-            let deps = Deps::new(services, applier).with_notifier(Arc::new(notifier));
+            let mut deps = Deps::new(services, applier).with_notifier(Arc::new(notifier));
+            if config.corrections.check_mx {
+                deps = with_exchanges(deps);
+            }
             let handler = worker::handler(deps.clone(), wake.clone(), self.shutdown.clone());
             relay = relay.with_worker(queues.clone(), handler);
             let (queues, wake, shutdown) = (self.queues.clone(), wake.clone(), self.shutdown.clone());
@@ -241,6 +245,17 @@ impl Serving {
             Err(_) => tracing::warn!("not everything could be finished in time; it goes on at the next start"),
         }
         result
+    }
+}
+
+/// With the machine's resolver. A machine without one can do everything else.
+fn with_exchanges(deps: Deps) -> Deps {
+    match Exchanges::of_machine() {
+        Ok(exchanges) => deps.with_exchanges(Arc::new(exchanges)),
+        Err(error) => {
+            tracing::warn!(%error, "the domain name system cannot be asked: corrections are suggested without it");
+            deps
+        }
     }
 }
 

@@ -114,6 +114,13 @@ impl Outcomes {
         true
     }
 
+    /// Whether they say, and no delivery after it says otherwise, that there is no such mailbox or domain: the address may be written wrongly.
+    #[must_use]
+    pub fn deny_the_address(&self) -> bool {
+        let since = self.0.iter().take_while(|(_, outcome)| *outcome != Outcome::Delivered);
+        since.into_iter().any(|(_, outcome)| matches!(outcome, Outcome::Hard | Outcome::Soft(BounceClass::Dns)))
+    }
+
     /// As it is stored: `S1767225600000000 D1767139200000000`, the latest first.
     #[must_use]
     pub fn encode(&self) -> String {
@@ -316,6 +323,14 @@ mod tests {
         };
         assert_eq!((judge("H", 29), judge("H", 31)), (AddressHealth::Blocked, AddressHealth::Ok));
         assert_eq!((judge("SSSSS", 29), judge("SSSSS", 31)), (AddressHealth::Blocked, AddressHealth::Ok));
+    }
+
+    #[test]
+    fn an_address_is_denied_until_a_delivery() {
+        for (history, denied) in [("", false), ("SF", false), ("H", true), ("HD", false), ("DHS", true)] {
+            assert_eq!(outcomes(history).deny_the_address(), denied, "{history}");
+        }
+        assert!(Outcomes::decode("N1").deny_the_address(), "no such domain");
     }
 
     #[test]

@@ -4,7 +4,8 @@
 //! mail it belongs to ([`email`]), what all events known about a recipient add up to ([`facts`], [`status`],
 //! [`clicks`]), how an address is doing ([`health`]) and whether it may be written to ([`standing`]), what a campaign's figures are ([`contribution`]) and when somebody should look
 //! at it ([`alerts`]), who is reminded of it ([`reminder`]), what stands in an exported file ([`table`]), when it is time
-//! for what is done again and again ([`schedule`]), and what a CRM is asked for ([`crm`]).
+//! for what is done again and again ([`schedule`]), what a CRM is asked for ([`crm`]), and which address may be meant instead of one that
+//! mail does not reach ([`correction`], [`mx`]).
 //! The crates around this one bring the facts and store the results.
 
 pub mod alerts;
@@ -13,12 +14,14 @@ pub mod campaign;
 pub mod clicks;
 pub mod clock;
 pub mod contribution;
+pub mod correction;
 pub mod crm;
 pub mod email;
 pub mod event;
 pub mod facts;
 pub mod health;
 pub mod machine;
+pub mod mx;
 pub mod notify;
 pub mod provider;
 pub mod reading;

@@ -17,6 +17,7 @@ pub mod campaign_statistics;
 pub mod click;
 pub mod complaint;
 pub mod correction;
+pub mod correction_issue;
 pub mod crm_report;
 pub mod crm_sync;
 pub mod crm_token;

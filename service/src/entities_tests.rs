@@ -65,7 +65,7 @@ async fn entities_have_the_columns_of_their_tables_and_every_table_has_an_entity
     for test in TestDb::each().await {
         let ours = in_the_crate!(test.db.read(),
             address alert api_token attempt audit_entry bounce_statistics campaign campaign_hour
-            campaign_source campaign_statistics click complaint correction crm_report crm_sync crm_token
+            campaign_source campaign_statistics click complaint correction correction_issue crm_report crm_sync crm_token
             delivery domain_statistics event export_file follow_up import import_issue job link_statistics
             message person person_email project project_member recipient recipient_status reminder
             reminder_check reminder_rule reminder_target schedule_tick selection selection_member session

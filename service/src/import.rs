@@ -7,14 +7,14 @@
 //! An [`Import`] is driven by its caller: [`Import::step`] until nothing is left, then [`Import::finish`], with whatever has to be
 //! done in between; or [`Import::run`], which is both.
 
-mod columns;
-mod format;
+pub(crate) mod columns;
+pub(crate) mod format;
 mod job;
 mod lookup;
 mod plan;
-mod reading;
-mod records;
-mod report;
+pub(crate) mod reading;
+pub(crate) mod records;
+pub(crate) mod report;
 #[cfg(test)]
 pub(crate) mod tests;
 mod write;
@@ -151,7 +151,7 @@ const CHUNK_BYTES: usize = 8 << 20;
 
 /// Records that are written together.
 #[derive(Debug, Default)]
-struct Chunk {
+pub(crate) struct Chunk {
     rows: Vec<Row>,
     issues: Vec<Issue>,
     /// The last line of the last record.

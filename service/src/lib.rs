@@ -12,6 +12,7 @@ pub mod batch;
 pub mod by_status;
 pub mod campaigns;
 pub mod changes;
+pub mod corrections;
 pub mod crm;
 pub mod cursor;
 pub mod db;

@@ -33,10 +33,11 @@ pub struct Rule {
 }
 
 /// Name, cron expression (in the configured time zone where it is at night, else in UTC) and work of each rule.
-const RULES: [(&str, &str, When, JobKind); 4] = [
+const RULES: [(&str, &str, When, JobKind); 5] = [
     ("check-alerts", "0 * * * * *", When::Always, JobKind::CheckAlerts),
     ("check-reminders", "0 * * * * *", When::Always, JobKind::CheckReminders),
     ("review-addresses", "0 10 3 * * *", When::AtNight, JobKind::ReviewAddresses),
+    ("suggest-corrections", "0 20 3 * * *", When::AtNight, JobKind::SuggestCorrections),
     ("prune", "0 40 3 * * *", When::AtNight, JobKind::Prune),
 ];
 

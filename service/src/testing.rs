@@ -8,6 +8,8 @@ use sea_orm::ConnectionTrait;
 
 use crate::access::Services;
 use crate::addresses;
+use crate::corrections;
+use crate::crm;
 use crate::db::{Db, DbOptions, query_one};
 use crate::jobs::{self, JobKind, Queue, Which};
 
@@ -111,6 +113,10 @@ async fn work(services: &Services, id: i64) -> bool {
     match kind {
         JobKind::SettleRecipients => drop(addresses::settle::run(services, &job).await.expect("settled")),
         JobKind::ReviewAddresses => drop(addresses::review::run(services, &job).await.expect("reviewed")),
+        JobKind::ApplyCorrection => drop(corrections::follow::run(services, &job).await.expect("followed")),
+        JobKind::ImportCorrections => drop(corrections::file::run(services, &job).await.expect("imported")),
+        JobKind::PushCorrections => drop(corrections::push::run(services, &job).await.expect("pushed")),
+        JobKind::ReportToCrm => drop(crm::reports::run(services, &job).await.expect("reported")),
         _ => drop(addresses::actions::run(services, &job).await.expect("acted")),
     }
     true

@@ -3,6 +3,7 @@
 mod act_on_addresses;
 mod check_alerts;
 mod check_reminders;
+mod corrections;
 mod crm;
 mod export;
 mod import;
@@ -51,6 +52,10 @@ async fn work(deps: &Deps, job: &ClaimedJob) -> Result<()> {
         JobKind::AddToSelection | JobKind::RemoveFromSelection | JobKind::AddToProject => crm::members(deps, job).await,
         JobKind::CreateFollowUps => crm::follow_ups(deps, job).await,
         JobKind::ReportToCrm => crm::report(deps, job).await,
+        JobKind::ImportCorrections => corrections::import(deps, job).await,
+        JobKind::ApplyCorrection => corrections::follow(deps, job).await,
+        JobKind::SuggestCorrections => corrections::suggest(deps, job).await,
+        JobKind::PushCorrections => corrections::push(deps, job).await,
     }
 }
 

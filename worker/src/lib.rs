@@ -16,6 +16,7 @@ mod tests;
 
 use std::sync::Arc;
 
+use domain::mx::{MailExchanges, NoLookups};
 use domain::notify::{AlertNotifier, NoChannels};
 use service::Services;
 use service::apply::Applier;
@@ -33,6 +34,8 @@ pub struct Deps {
     pub applier: Applier,
     /// Tells about alerts.
     pub notifier: Arc<dyn AlertNotifier>,
+    /// Says whether domains take mail.
+    pub exchanges: Arc<dyn MailExchanges>,
     /// What this process is called where it has a job: never used before.
     pub name: Arc<str>,
 }
@@ -41,13 +44,19 @@ impl Deps {
     /// For a process that begins now.
     #[must_use]
     pub fn new(services: Services, applier: Applier) -> Self {
-        let notifier = Arc::new(NoChannels);
-        Self { services, applier, notifier, name: format!("{}-{}", std::process::id(), ulid::Ulid::generate()).into() }
+        let name = format!("{}-{}", std::process::id(), ulid::Ulid::generate()).into();
+        Self { services, applier, notifier: Arc::new(NoChannels), exchanges: Arc::new(NoLookups), name }
     }
 
     /// The same, which tells about alerts.
     #[must_use]
     pub fn with_notifier(self, notifier: Arc<dyn AlertNotifier>) -> Self {
         Self { notifier, ..self }
+    }
+
+    /// The same, which asks whether domains take mail.
+    #[must_use]
+    pub fn with_exchanges(self, exchanges: Arc<dyn MailExchanges>) -> Self {
+        Self { exchanges, ..self }
     }
 }

@@ -5,6 +5,10 @@ use domain::crm::ListKind;
 use serde::de::DeserializeOwned;
 use service::Access;
 use service::addresses::actions::Acted;
+use service::corrections::Imported;
+use service::corrections::follow::Followed;
+use service::corrections::push::Pushed;
+use service::corrections::suggest::Suggested;
 use service::crm::PersonList;
 use service::crm::follow_ups::Made;
 use service::crm::members::Changed;
@@ -33,16 +37,16 @@ pub struct JobResult {
     pub(super) file: Option<ExportFile>,
     /// The campaign that was worked on. Of reminders, the one that recipients were added to, or the first of these.
     pub(super) campaign: Option<Campaign>,
-    /// Recipients that are new, of an import or a reminder.
+    /// Recipients that are new, of an import or a reminder; suggestions that are new.
     pub(super) added: Option<i32>,
-    /// Things that were there and were changed: recipients of an import, addresses.
+    /// Things that were there and were changed: recipients of an import, addresses, what was corrected.
     pub(super) updated: Option<i32>,
     /// Things that were there just so.
     pub(super) unchanged: Option<i32>,
     /// Things that were left out. Of an import: recipients that are not to be sent to, because they are doubles or their
     /// addresses invalid or blocked.
     pub(super) skipped: Option<i32>,
-    /// Lines of a file that made no recipient.
+    /// Lines of a file that made no recipient, or corrected nothing.
     pub(super) rejected: Option<i32>,
     /// What was left out, and why. Of reminders, the reasons are those of `reminderPreview`.
     #[graphql(complexity = "15 * child_complexity + 1")]
@@ -104,6 +108,26 @@ impl JobResult {
             JobKind::SyncCrm => read(job).map(|synced: Synced| Self {
                 updated: Some(int(synced.changed)),
                 unchanged: Some(int(synced.persons - synced.changed)),
+                ..Self::default()
+            }),
+            JobKind::ImportCorrections => read(job).map(|imported: Imported| Self {
+                updated: Some(int(imported.applied)),
+                unchanged: Some(int(imported.unchanged)),
+                rejected: Some(int(imported.rejected)),
+                ..Self::default()
+            }),
+            JobKind::ApplyCorrection => read(job).map(|followed: Followed| Self {
+                updated: Some(int(followed.changed)),
+                ..Self::left_out(&followed.skipped)
+            }),
+            JobKind::SuggestCorrections => read(job).map(|suggested: Suggested| Self {
+                added: Some(int(suggested.added)),
+                updated: Some(int(suggested.changed)),
+                ..Self::default()
+            }),
+            JobKind::PushCorrections => read(job).map(|pushed: Pushed| Self {
+                updated: Some(int(pushed.pushed)),
+                skipped: Some(int(pushed.conflicts + pushed.failed)),
                 ..Self::default()
             }),
             _ => None,

@@ -7,6 +7,7 @@ mod audit;
 mod campaign;
 mod complaint;
 mod connection;
+mod correction;
 mod crm;
 mod delivery;
 mod errors;

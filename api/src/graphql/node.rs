@@ -8,6 +8,7 @@ use service::{Refusal, RefusalCode};
 
 use super::address::Address;
 use super::campaign::Campaign;
+use super::correction::Correction;
 use super::delivery::Delivery;
 use super::follow_up::FollowUp;
 use super::job::Job;
@@ -40,6 +41,8 @@ pub enum Node {
     Person(Person),
     /// A task for somebody who is responsible for a person.
     FollowUp(FollowUp),
+    /// A correction of an address.
+    Correction(Correction),
 }
 
 /// What an id stands for.
@@ -77,6 +80,8 @@ pub enum Key {
     Person(i64),
     /// A task for somebody who is responsible for a person.
     FollowUp(i64),
+    /// A correction of an address.
+    Correction(i64),
 }
 
 impl Key {
@@ -99,7 +104,8 @@ impl Key {
             | Self::Selection(id)
             | Self::Project(id)
             | Self::Person(id)
-            | Self::FollowUp(id) => format!("{kind}:{id}"),
+            | Self::FollowUp(id)
+            | Self::Correction(id) => format!("{kind}:{id}"),
         };
         ID(URL_SAFE_NO_PAD.encode(text))
     }
@@ -123,6 +129,7 @@ impl Key {
             Self::Project(_) => "Project",
             Self::Person(_) => "Person",
             Self::FollowUp(_) => "FollowUp",
+            Self::Correction(_) => "Correction",
         }
     }
 
@@ -138,6 +145,7 @@ impl Key {
             Self::Job(id) => name("job", id),
             Self::Token(id) => name("token", id),
             Self::ReminderRule(id) => name("reminder_rule", id),
+            Self::Correction(id) => name("correction", id),
             Self::Selection(id) => name("selection", id),
             Self::Project(id) => name("project", id),
             Self::FollowUp(id) => name("follow_up", id),
@@ -159,6 +167,7 @@ impl Key {
             "job" => Some(Self::Job(id)),
             "token" => Some(Self::Token(id)),
             "reminder_rule" => Some(Self::ReminderRule(id)),
+            "correction" => Some(Self::Correction(id)),
             "selection" => Some(Self::Selection(id)),
             "project" => Some(Self::Project(id)),
             "follow_up" => Some(Self::FollowUp(id)),
@@ -202,6 +211,7 @@ impl Key {
             "Project" => Self::Project(key),
             "Person" => Self::Person(key),
             "FollowUp" => Self::FollowUp(key),
+            "Correction" => Self::Correction(key),
             _ => return None,
         })
     }
@@ -290,6 +300,22 @@ pub(super) fn follow_up(id: &ID) -> Result<i64, Refusal> {
     }
 }
 
+/// The person that an id stands for.
+pub(super) fn person(id: &ID) -> Result<i64, Refusal> {
+    match Key::parse(id)? {
+        Key::Person(id) => Ok(id),
+        other => Err(other.wrong("Person")),
+    }
+}
+
+/// The correction that an id stands for.
+pub(super) fn correction(id: &ID) -> Result<i64, Refusal> {
+    match Key::parse(id)? {
+        Key::Correction(id) => Ok(id),
+        other => Err(other.wrong("Correction")),
+    }
+}
+
 /// The API token that an id stands for.
 pub(super) fn token(id: &ID) -> Result<i64, Refusal> {
     match Key::parse(id)? {
@@ -319,6 +345,7 @@ mod tests {
             Key::Selection(11),
             Key::Project(12),
             Key::Person(13),
+            Key::Correction(15),
             Key::FollowUp(14),
         ] {
             assert_eq!(Key::parse(&key.id()), Ok(key));

@@ -10,6 +10,7 @@ use super::audit::{AuditEntry, AuditFilter, AuditLog};
 use super::campaign::{self, Campaign, Campaigns};
 use super::complaint::{Complaint, ComplaintFilter, Complaints};
 use super::connection::{Connection, page_args, page_cost};
+use super::correction::Correction;
 use super::delivery::{Deliveries, Delivery};
 use super::errors::Result;
 use super::event::{Event, Events};
@@ -53,6 +54,7 @@ impl Query {
             Key::Project(id) => person_list(ctx, ListKind::Project, id).await?.map(|list| Project(list).into()),
             Key::Person(id) => reader(ctx)?.persons_by_id(&[id]).await?.remove(&id).map(|row| Person(row).into()),
             Key::FollowUp(id) => reader(ctx)?.follow_up(id).await?.map(|row| FollowUp(row).into()),
+            Key::Correction(id) => reader(ctx)?.correction(id).await?.map(|row| Correction(row).into()),
             other @ (Key::Link(_)
             | Key::Event(_)
             | Key::Click(_)

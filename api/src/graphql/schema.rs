@@ -12,6 +12,7 @@ use service::changes::Changes;
 use service::{Access, Reader, Refusal, RefusalCode};
 
 use super::campaign::KnownCampaigns;
+use super::correction::{CorrectionMutation, CorrectionQuery};
 use super::crm::{CrmMutation, CrmQuery};
 use super::errors::{self, Result};
 use super::limits::{self, Documents};
@@ -23,12 +24,12 @@ use super::subscription::Subscription;
 /// What can be asked for.
 #[derive(Default, MergedObject)]
 #[graphql(name = "Query")]
-struct QueryRoot(Query, CrmQuery);
+struct QueryRoot(Query, CrmQuery, CorrectionQuery);
 
 /// What can be changed. A refusal that a user can bring about is in `userErrors`, not in `errors`.
 #[derive(Default, MergedObject)]
 #[graphql(name = "Mutation")]
-struct MutationRoot(Mutation, CrmMutation);
+struct MutationRoot(Mutation, CrmMutation, CorrectionMutation);
 
 type Inner = async_graphql::Schema<QueryRoot, MutationRoot, Subscription>;
 

@@ -1,6 +1,7 @@
 //! The schema over a seeded database, asked as clients ask it.
 
 mod addresses;
+mod corrections;
 mod fixture;
 mod privacy;
 mod reminders;

@@ -304,6 +304,14 @@ pub enum JobKind {
     CreateFollowUps,
     /// Tells the CRM of bounces, withdrawn consent and who has left.
     ReportToCrm,
+    /// Corrects addresses as a file says.
+    ImportCorrections,
+    /// Has recipients take the corrected address.
+    ApplyCorrection,
+    /// Looks for addresses that may be written wrongly.
+    SuggestCorrections,
+    /// Tells the CRM of corrected addresses.
+    PushCorrections,
 }
 
 /// Where a job stands.
@@ -371,4 +379,66 @@ pub enum SelectionKind {
     Dynamic,
     /// Put together from two others.
     Combined,
+}
+
+/// Where a correction stands.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Enum)]
+#[graphql(remote = "domain::correction::CorrectionState")]
+pub enum CorrectionState {
+    /// Somebody is to decide.
+    Suggested,
+    /// Decided: recipients have the new address, or are getting it.
+    Applied,
+    /// Somebody has said no. It is not suggested again.
+    Rejected,
+    /// Applied here, but the CRM has another address by now: somebody is to decide which one holds.
+    Conflict,
+    /// A suggestion that nobody decided on before something else came of the address.
+    Superseded,
+}
+
+/// Where a correction comes from.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Enum)]
+#[graphql(remote = "domain::correction::CorrectionSource")]
+pub enum CorrectionSource {
+    /// Somebody made it by hand.
+    Manual,
+    /// It stood in a file.
+    File,
+    /// It was suggested.
+    Suggestion,
+}
+
+/// Why a correction is suggested.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Enum)]
+#[graphql(remote = "domain::correction::SuggestionReason")]
+pub enum SuggestionReason {
+    /// The domain is that of a large provider but for a slip of the fingers.
+    TypoDomain,
+    /// The end of the domain is none, or not that of the provider.
+    TldSlip,
+    /// Addresses of this domain were corrected to another one by hand.
+    Learned,
+    /// The same person has another address in the CRM.
+    OtherAddress,
+    /// Signs that belong to no address, or a dot that is missing.
+    Malformed,
+}
+
+/// What has become of a correction in the CRM.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Enum)]
+#[graphql(remote = "domain::correction::PushState")]
+pub enum PushState {
+    /// There is nobody in the CRM to correct.
+    None,
+    /// The CRM is to be told.
+    Pending,
+    /// The CRM is being told: it may know it or not.
+    Pushing,
+    /// The CRM has the new address.
+    Pushed,
+    /// The CRM has neither the old nor the new address.
+    Conflict,
+    /// The CRM does not take it.
+    Failed,
 }

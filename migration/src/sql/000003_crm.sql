@@ -214,6 +214,14 @@ CREATE INDEX correction_push ON correction (push, id) WHERE push IN (2, 3);
 CREATE INDEX correction_domain ON correction (old_domain) WHERE state = 2;
 -- An address has one open suggestion of each kind at most.
 CREATE UNIQUE INDEX correction_open ON correction (old_key, new_key) WHERE state = 1;
+-- Lines of a file of corrections that corrected nothing, and why.
+CREATE TABLE correction_issue (
+    job_id BIGINT NOT NULL REFERENCES job (id) ON DELETE CASCADE,
+    line BIGINT NOT NULL,
+    content TEXT NOT NULL,
+    reason TEXT NOT NULL,
+    PRIMARY KEY (job_id, line)
+);
 -- When a recipient's address was corrected last, and the one that failed before.
 ALTER TABLE recipient ADD COLUMN corrected_at BIGINT;
 

@@ -237,7 +237,7 @@ fn clear(set: &StoredSet, state: &mut State, now: Timestamp) -> Decision {
 }
 
 /// Locks addresses in the order of their ids.
-pub(super) async fn lock<C: ConnectionTrait>(connection: &C, ids: Vec<i64>) -> Result<Vec<State>> {
+pub(crate) async fn lock<C: ConnectionTrait>(connection: &C, ids: Vec<i64>) -> Result<Vec<State>> {
     if ids.is_empty() {
         return Ok(Vec::new());
     }

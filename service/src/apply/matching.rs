@@ -131,7 +131,7 @@ pub async fn by_address<C: ConnectionTrait>(connection: &C, events: &mut [Pendin
         return Ok(());
     }
     let mut batch = Batch::new(&[("campaign_id", Column::Big), ("email_key", Column::Text)]);
-    places.into_iter().for_each(|(campaign, email)| batch.push([campaign.into(), email.into()]));
+    places.iter().for_each(|(campaign, email)| batch.push([(*campaign).into(), email.clone().into()]));
     let sql = "SELECT recipient.email_key, recipient.campaign_id, recipient.number, recipient.ref, recipient.email_key, \
                recipient.skip IS NOT NULL \
                FROM {rows} JOIN recipient ON recipient.campaign_id = rows.campaign_id AND recipient.email_key = rows.email_key";
@@ -145,6 +145,8 @@ pub async fn by_address<C: ConnectionTrait>(connection: &C, events: &mut [Pendin
             }
         }
     }
+    let missing = places.into_iter().filter(|place| !found.contains_key(place));
+    found.extend(corrected(connection, missing).await?);
     for event in events.iter_mut().filter(|event| event.matched.is_none()) {
         // An event that names another recipient by our own id is about that one, who is not known yet.
         let agrees = |candidate: &&Candidate| match (&event.recipient_ref, &candidate.recipient_ref) {
@@ -154,6 +156,33 @@ pub async fn by_address<C: ConnectionTrait>(connection: &C, events: &mut [Pendin
         event.matched = place(event).and_then(|place| found.get(&place)).filter(agrees).map(|candidate| candidate.key);
     }
     Ok(())
+}
+
+/// Those whose address was corrected since it was written to: what is reported late about the old one is theirs.
+async fn corrected<C: ConnectionTrait>(
+    connection: &C,
+    places: impl Iterator<Item = (i64, String)>,
+) -> Result<HashMap<(i64, String), Candidate>, DbErr> {
+    let mut batch = Batch::new(&[("campaign_id", Column::Big), ("email_key", Column::Text)]);
+    places.for_each(|(campaign, email)| batch.push([campaign.into(), email.into()]));
+    if batch.is_empty() {
+        return Ok(HashMap::new());
+    }
+    let sql = "SELECT rows.email_key, recipient.campaign_id, recipient.number, recipient.ref, recipient.email_key, \
+               recipient.skip IS NOT NULL \
+               FROM {rows} JOIN correction ON correction.old_key = rows.email_key AND correction.state IN (2, 4) \
+               JOIN recipient ON recipient.campaign_id = rows.campaign_id AND recipient.email_key = correction.new_key \
+               WHERE recipient.corrected_at IS NOT NULL";
+    let found = candidates(batch.query(connection, sql, []).await?)?;
+    let first = |candidates: Vec<Candidate>| candidates.into_iter().min_by_key(|candidate| candidate.key.number);
+    let mut corrected = HashMap::new();
+    for (email, candidates) in found {
+        let mut by_campaign: HashMap<i64, Vec<Candidate>> = HashMap::new();
+        candidates.into_iter().for_each(|it| by_campaign.entry(it.key.campaign).or_default().push(it));
+        corrected
+            .extend(by_campaign.into_iter().filter_map(|(id, several)| Some(((id, email.clone()), first(several)?))));
+    }
+    Ok(corrected)
 }
 
 fn candidates(rows: Vec<sea_orm::QueryResult>) -> Result<HashMap<String, Vec<Candidate>>, DbErr> {

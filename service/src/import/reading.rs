@@ -121,7 +121,7 @@ fn header(records: &mut Records) -> Result<Vec<String>> {
 }
 
 /// A file that is cut off or damaged is the user's to repair; a disk that fails is not.
-fn as_damaged(error: ServiceError) -> ServiceError {
+pub(crate) fn as_damaged(error: ServiceError) -> ServiceError {
     use io::ErrorKind::{InvalidData, InvalidInput, UnexpectedEof};
     match error {
         ServiceError::Io(error) if matches!(error.kind(), InvalidData | InvalidInput | UnexpectedEof) => {

@@ -47,6 +47,14 @@ coded_enum! {
         CreateFollowUps = 20 "CREATE_FOLLOW_UPS",
         /// Tells the CRM of bounces, withdrawn consent and who has left.
         ReportToCrm = 21 "REPORT_TO_CRM",
+        /// Corrects addresses as a file says.
+        ImportCorrections = 24 "IMPORT_CORRECTIONS",
+        /// Has recipients take the corrected address.
+        ApplyCorrection = 25 "APPLY_CORRECTION",
+        /// Looks for addresses that may be written wrongly.
+        SuggestCorrections = 26 "SUGGEST_CORRECTIONS",
+        /// Tells the CRM of corrected addresses.
+        PushCorrections = 28 "PUSH_CORRECTIONS",
     }
 }
 
@@ -75,8 +83,14 @@ impl JobKind {
             | Self::AddToSelection
             | Self::RemoveFromSelection
             | Self::AddToProject
-            | Self::CreateFollowUps => Queue::Bulk,
-            Self::Rematch | Self::SettleRecipients | Self::ReportToCrm => Queue::Events,
+            | Self::CreateFollowUps
+            | Self::ImportCorrections
+            | Self::SuggestCorrections => Queue::Bulk,
+            Self::Rematch
+            | Self::SettleRecipients
+            | Self::ReportToCrm
+            | Self::ApplyCorrection
+            | Self::PushCorrections => Queue::Events,
             Self::CheckReminders | Self::CheckAlerts | Self::Notify => Queue::Interactive,
         }
     }

@@ -46,9 +46,10 @@ async fn chunk(services: &Services, cutoff: Timestamp, last: &str) -> Result<Opt
     let rows = query_all(services.db.read(), &sql, [last.into(), cutoff.micros().into()]).await?;
     let mut unneeded: Vec<String> = rows.iter().map(|row| row.try_get_by_index(0)).collect::<Result<_, _>>()?;
     let Some(last) = unneeded.last().cloned() else { return Ok(None) };
-    let sql = "SELECT payload FROM job WHERE kind = $1 AND state IN ($2, $3)";
+    let sql = "SELECT payload FROM job WHERE kind IN ($1, $2) AND state IN ($3, $4)";
+    let kinds = [JobKind::Import, JobKind::ImportCorrections].map(|kind| kind.code().into());
     let states = [JobState::Queued, JobState::Running].map(|state| state.code().into());
-    let imports = query_all(services.db.read(), sql, [JobKind::Import.code().into()].into_iter().chain(states)).await?;
+    let imports = query_all(services.db.read(), sql, kinds.into_iter().chain(states)).await?;
     for row in imports {
         let payload: String = row.try_get_by_index(0)?;
         unneeded.retain(|id| !payload.contains(id));

@@ -55,6 +55,13 @@ const SEED: &[&str] = &[
         'erika.muster: Postfach voll')",
     "INSERT INTO event (provider, event_id, occurred_at, id, kind, message_id, email, recipient_ref, campaign_keys, source) \
         VALUES (2, 'c', 1767225600000003, 1048578, 3, 'nachricht-77', 'erika.muster@kleinfirma.example', 'empf-0815', 'x', 'news')",
+    "INSERT INTO correction (id, old_email, old_key, old_domain, new_email, new_key, new_domain, state, source, suggestion, confidence, \
+        reason, created_by, created_at) VALUES (1, 'Erika.Muster@kleinfirma.exampel', 'erika.muster@kleinfirma.exampel', \
+        'kleinfirma.exampel', 'Erika.Muster@kleinfirma.example', 'erika.muster@kleinfirma.example', 'kleinfirma.example', 1, 3, 1, 87, \
+        'frau-muster-will-nicht', 'system', 1)",
+    "INSERT INTO correction (id, old_email, old_key, old_domain, new_email, new_key, new_domain, state, source, push, crm_email, \
+        created_by, created_at, decided_by, decided_at) VALUES (2, 'muster@alt.example', 'muster@alt.example', 'alt.example', \
+        'muster@neu.example', 'muster@neu.example', 'neu.example', 4, 1, 5, 'muster@crm.example', 'user:1', 1, 'user:1', 2)",
     "INSERT INTO alert (campaign_id, kind, value, limit_value, raised_at, resolved_at) VALUES (1, 1, 333333, 50000, 5, 6)",
     "INSERT INTO alert (campaign_id, kind, value, limit_value, raised_at) VALUES (1, 4, 7, 6, 7)",
     "INSERT INTO job (id, kind, queue, payload, state, run_at, error, result, created_by, created_at) VALUES (1, 1, 3, '{}', 4, 1, \
@@ -64,6 +71,7 @@ const SEED: &[&str] = &[
     "INSERT INTO job (id, kind, queue, payload, state, run_at, result, created_by, created_at) VALUES (2, 10, 3, '{}', 3, 1, \
         '{\"fileId\":\"x-1\",\"name\":\"exportdatei.csv\",\"contentType\":\"text/csv\",\"size\":1,\"rows\":1,\
         \"snapshotAt\":\"2026-01-01T00:00:00Z\",\"expiresAt\":\"2026-01-08T00:00:00Z\"}', 'user:1', 1)",
+    "INSERT INTO correction_issue (job_id, line, content, reason) VALUES (1, 3, 'erika.muster,x', 'the new address cannot be used')",
 ];
 
 /// The recipient with this number.

@@ -7,6 +7,7 @@ use service::Role;
 
 use super::fixture::{Fixture, PERSONAL, ids};
 use super::schema::types;
+use crate::graphql::node::Key;
 
 const MAX_DEPTH: usize = 7;
 
@@ -57,6 +58,7 @@ fn documents(types: &[Value]) -> Vec<String> {
         ("campaigns", "CampaignConnection"),
         ("blockedAddresses", "AddressConnection"),
         ("jobs", "JobConnection"),
+        ("corrections", "CorrectionConnection"),
         ("complaints", "ComplaintConnection"),
         ("auditLog", "AuditConnection"),
         ("unmatchedEvents", "EventConnection"),
@@ -86,6 +88,13 @@ fn documents(types: &[Value]) -> Vec<String> {
     documents.push("{ blockedAddresses(orderBy: { field: EMAIL }) { nodes { id } } }".to_owned());
     documents.push("{ blockedAddresses(filter: { search: \"erika\" }) { nodes { id } } }".to_owned());
     documents.push("{ complaints(filter: { domain: [\"kleinfirma.example\"] }) { nodes { id } } }".to_owned());
+    documents.push("{ corrections(filter: { search: \"erika\" }) { nodes { id } } }".to_owned());
+    documents.push(format!("{{ correctionIssues(jobId: \"{}\") {{ line text reason }} }}", Key::Job(1).id().0));
+    let correction = select(types, "Correction", &mut Vec::new());
+    for id in [1, 2] {
+        let id = Key::Correction(id).id().0;
+        documents.push(format!("{{ node(id: \"{id}\") {{ __typename ... on Correction{correction} }} }}"));
+    }
     for key in ["DOMAIN", "REASON", "OWNER", "MONTH"] {
         documents.push(format!("{{ blockedAddressGroups(by: {key}) {{ key count }} }}"));
     }
@@ -147,6 +156,14 @@ async fn what_a_viewer_may_not_ask_is_forbidden() {
         "{ blockedAddressGroups(by: DOMAIN) { key } }",
         "{ blockedAddressGroups(by: OWNER) { key } }",
         "{ complaints(filter: { domain: [\"a.example\"] }) { nodes { id } } }",
+        "{ corrections(filter: { search: \"erika\" }) { nodes { id } } }",
+        "{ correctionIssues(jobId: \"x\") { line } }",
+        "mutation { correctAddress(input: { oldEmail: \"a@x.example\", newEmail: \"b@x.example\" }) { userErrors { code } } }",
+        "mutation { importCorrections(input: { uploadId: \"x\" }) { userErrors { code } } }",
+        "mutation { acceptSuggestion(correctionId: \"x\") { userErrors { code } } }",
+        "mutation { rejectSuggestion(correctionId: \"x\") { userErrors { code } } }",
+        "mutation { resolveConflict(correctionId: \"x\", keep: OURS) { userErrors { code } } }",
+        "mutation { suggestCorrections { userErrors { code } } }",
         "{ auditLog { nodes { id } } }",
         "{ deliveries { nodes { id } } }",
         "{ apiTokens { id } }",
