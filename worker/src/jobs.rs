@@ -6,10 +6,12 @@ mod check_reminders;
 mod crm;
 mod export;
 mod import;
+mod members;
 mod notify;
 mod prune;
 pub mod rematch;
 mod remind;
+mod resend;
 mod review_addresses;
 mod settle_recipients;
 
@@ -51,6 +53,9 @@ async fn work(deps: &Deps, job: &ClaimedJob) -> Result<()> {
         JobKind::AddToSelection | JobKind::RemoveFromSelection | JobKind::AddToProject => crm::members(deps, job).await,
         JobKind::CreateFollowUps => crm::follow_ups(deps, job).await,
         JobKind::ReportToCrm => crm::report(deps, job).await,
+        JobKind::ImportMembers => members::import(deps, job).await,
+        JobKind::ReloadRecipients => members::reload(deps, job).await,
+        JobKind::Resend => resend::run(deps, job).await,
     }
 }
 

@@ -64,6 +64,8 @@ pub enum SkipReason {
     ProviderRefused,
     /// A reminder that is no longer needed: the person responded after it was made.
     Responded,
+    /// The person has left the company, says the CRM.
+    FormerEmployee,
 }
 
 /// Why a message was not delivered.

@@ -47,6 +47,12 @@ coded_enum! {
         CreateFollowUps = 20 "CREATE_FOLLOW_UPS",
         /// Tells the CRM of bounces, withdrawn consent and who has left.
         ReportToCrm = 21 "REPORT_TO_CRM",
+        /// Imports the members of selections and projects as recipients.
+        ImportMembers = 22 "IMPORT_MEMBERS",
+        /// Reads the recipients of a campaign from its selections and projects again.
+        ReloadRecipients = 23 "RELOAD_RECIPIENTS",
+        /// Has a campaign sent again to those who have not got it.
+        Resend = 27 "RESEND",
     }
 }
 
@@ -75,7 +81,10 @@ impl JobKind {
             | Self::AddToSelection
             | Self::RemoveFromSelection
             | Self::AddToProject
-            | Self::CreateFollowUps => Queue::Bulk,
+            | Self::CreateFollowUps
+            | Self::ImportMembers
+            | Self::ReloadRecipients
+            | Self::Resend => Queue::Bulk,
             Self::Rematch | Self::SettleRecipients | Self::ReportToCrm => Queue::Events,
             Self::CheckReminders | Self::CheckAlerts | Self::Notify => Queue::Interactive,
         }
