@@ -11,6 +11,7 @@ mod columns;
 mod format;
 mod job;
 mod lookup;
+pub mod members;
 mod plan;
 mod reading;
 mod records;

@@ -13,7 +13,7 @@ use sea_orm::{ConnectionTrait, DatabaseBackend, QueryResult};
 use crate::audit;
 use crate::batch::{Batch, Column};
 use crate::campaigns::CampaignRow;
-use crate::crm::people::PERSON;
+use crate::crm::people::REFUSED_BY_CRM;
 use crate::db::execute;
 use crate::error::{Result, ServiceError};
 use crate::facts_row::{self, CHANGE_COLUMNS, FACT_COLUMNS};
@@ -66,7 +66,7 @@ pub(crate) async fn lock<C: ConnectionTrait>(connection: &C, keys: &[RecipientKe
     let sql = format!(
         "SELECT r.campaign_id, r.number, r.domain, r.is_simulator, r.corrected_at, a.health, a.former_employee_at IS NOT NULL, \
             a.deleted_at IS NOT NULL, {CONSENT_WITHDRAWN}, {UNSUBSCRIBED}, \
-            EXISTS (SELECT 1 FROM person p WHERE p.id = {PERSON} AND (p.no_mailing OR p.consent = FALSE OR p.is_former_employee)), \
+            {REFUSED_BY_CRM}, \
             {facts} \
          FROM {{rows}} CROSS JOIN recipient r CROSS JOIN address a \
          WHERE r.campaign_id = rows.campaign_id AND r.number = rows.number AND a.id = r.address_id \
