@@ -6,6 +6,7 @@
 mod accounts;
 mod args;
 mod config;
+mod crm;
 mod import;
 mod ingest;
 mod jobs;
@@ -78,6 +79,7 @@ async fn with_config(command: Command, config: Config) -> ExitCode {
         Command::Ingest { command } => ingest::run(&config, command).await,
         Command::Recount(options) => return recount::run(&config, options).await,
         Command::Prune(options) => prune::run(&config, options).await,
+        Command::Crm { command } => return crm::run(&config, command).await,
         Command::Jobs { command } => jobs::run(&config, command).await,
         Command::Token { command } => accounts::token(&config, command).await,
         Command::User { command } => accounts::user(&config, command).await,

@@ -87,7 +87,7 @@ fn answer(outcome: IngestOutcome) -> Result<HttpResponse, ApiError> {
 }
 
 /// The headers as text, without those that spoke of the body before it was decompressed.
-fn headers(request: &HttpRequest) -> Vec<(String, String)> {
+pub(crate) fn headers(request: &HttpRequest) -> Vec<(String, String)> {
     let headers = request.headers().iter();
     headers
         .filter(|(name, _)| *name != header::CONTENT_ENCODING && *name != header::CONTENT_LENGTH)

@@ -5,6 +5,7 @@
 mod assets;
 pub mod auth;
 mod body;
+mod crm_webhook;
 pub mod errors;
 mod exports;
 mod graphiql;
@@ -133,5 +134,6 @@ fn addresses(config: &mut ServiceConfig) {
         .service(at("/graphiql").get(graphiql::show))
         .service(at("/graphiql/{file}").get(assets::graphiql_file))
         .service(at("/ingest/{source}").post(ingest::receive).head(ingest::greet).get(ingest::check))
+        .service(at("/crm/webhook").post(crm_webhook::receive))
         .service(at("/uploads").post(uploads::store));
 }

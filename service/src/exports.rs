@@ -58,6 +58,14 @@ pub(crate) struct Exports {
     long: Semaphore,
 }
 
+impl Marketer {
+    /// How people reach nachfass with a browser, without a slash at its end; `None` in processes that were not told.
+    #[must_use]
+    pub fn public_url(&self) -> Option<&str> {
+        self.services.exports.as_ref().map(|exports| exports.options.public_url.as_str())
+    }
+}
+
 impl Exports {
     pub(crate) fn new(files: Arc<dyn FileStore>, formats: Arc<dyn TableFormats>, options: ExportOptions) -> Self {
         Self { files, formats, options, long: Semaphore::new(LONG_AT_ONCE) }

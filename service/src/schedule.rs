@@ -62,6 +62,22 @@ pub fn rules(zone: Tz) -> Result<Vec<Rule>, InvalidExpression> {
     RULES.into_iter().map(rule).collect()
 }
 
+/// The rules for a CRM that is connected: what changed is read every `minutes`, everything once a night by the clocks of `zone`.
+///
+/// # Errors
+/// As [`rules`].
+pub fn crm_rules(zone: Tz, minutes: u32) -> Result<Vec<Rule>, InvalidExpression> {
+    let every = match minutes.max(1) {
+        minutes @ 1..60 => format!("0 */{minutes} * * * *"),
+        minutes => format!("0 0 */{} * * *", (minutes / 60).min(23)),
+    };
+    let rule = |name, expression: &str, zone, complete: bool| -> Result<Rule, InvalidExpression> {
+        let payload = serde_json::json!({ "complete": complete });
+        Ok(Rule { name, timetable: Timetable::new(expression, zone)?, kind: JobKind::SyncCrm, payload })
+    };
+    Ok(vec![rule("sync-crm", &every, Tz::UTC, false)?, rule("sync-crm-complete", "0 10 2 * * *", zone, true)?])
+}
+
 /// The time zone of this name (`Europe/Berlin`).
 #[must_use]
 pub fn zone(name: &str) -> Option<Tz> {

@@ -100,6 +100,16 @@ nothing; lines that make no recipient are listed in a report.")]
         #[command(subcommand)]
         command: JobsCommand,
     },
+    /// Look at the CRM that is connected, and read it
+    #[command(after_help = "Examples:
+  nachfass crm check
+  nachfass crm sync
+  nachfass crm sync --complete --no-wait")]
+    Crm {
+        /// What to do
+        #[command(subcommand)]
+        command: CrmCommand,
+    },
     /// Compare the figures with the rows that they count
     #[command(after_help = "Examples:
   nachfass recount                         exit status 1 where something differs
@@ -493,4 +503,34 @@ mod tests {
         }
         check(&Arguments::command());
     }
+}
+
+/// What to do about the CRM.
+#[derive(Clone, Debug, Subcommand)]
+pub enum CrmCommand {
+    /// Say whether the CRM can be reached, as whom, and what may be done there; exit status 1 where something may not
+    Check {
+        /// Print JSON
+        #[arg(long)]
+        json: bool,
+    },
+    /// Read from the CRM what changed since the last time, and wait until that is done
+    ///
+    /// A running nachfass does it; without one the command does it itself. Running processes do it again and again by themselves
+    /// (crm.sync_every), and once a night completely.
+    Sync(CrmSyncOptions),
+}
+
+/// What to read from the CRM.
+#[derive(Args, Clone, Copy, Debug)]
+pub struct CrmSyncOptions {
+    /// Read all persons, not only those that changed: whoever is not found is gone
+    #[arg(long)]
+    pub complete: bool,
+    /// Do not wait: print the number of the job
+    #[arg(long)]
+    pub no_wait: bool,
+    /// Print JSON
+    #[arg(long)]
+    pub json: bool,
 }

@@ -1,22 +1,33 @@
 //! What came of a job: each kind of job has a result of its own, and here is how it is shown.
 
-use async_graphql::SimpleObject;
+use async_graphql::{ComplexObject, Context, SimpleObject};
+use domain::crm::ListKind;
 use serde::de::DeserializeOwned;
 use service::Access;
 use service::addresses::actions::Acted;
+use service::crm::PersonList;
+use service::crm::follow_ups::Made;
+use service::crm::members::Changed;
+use service::crm::sync::Synced;
 use service::exports::ExportResult;
 use service::import::ImportResult;
 use service::jobs::{Job, JobKind};
+use service::recipients::RecipientKey;
 use service::reminders::Reminded;
+use service::skipped::Skipped;
 
 use super::campaign::Campaign;
+use super::errors::Result;
 use super::export::ExportFile;
+use super::loaders::{ListId, loaders};
 use super::node::Key;
+use super::person_list::{Project, Selection};
 use super::scalars::int;
 use super::skipped::SkippedCount;
 
 /// What came of a job. What does not apply to its kind is null.
 #[derive(Default, SimpleObject)]
+#[graphql(complex)]
 pub struct JobResult {
     /// The file that an export made. Null for those who may not see personal data.
     pub(super) file: Option<ExportFile>,
@@ -36,6 +47,33 @@ pub struct JobResult {
     /// What was left out, and why. Of reminders, the reasons are those of `reminderPreview`.
     #[graphql(complexity = "15 * child_complexity + 1")]
     pub(super) skipped_by_reason: Vec<SkippedCount>,
+    /// The selection or project that was made or changed.
+    #[graphql(skip)]
+    pub(super) list: Option<ListId>,
+}
+
+#[ComplexObject]
+impl JobResult {
+    /// The selection that was made or changed.
+    #[graphql(complexity = "5 + child_complexity")]
+    async fn selection(&self, ctx: &Context<'_>) -> Result<Option<Selection>> {
+        Ok(self.find_list(ctx, ListKind::Selection).await?.map(Selection))
+    }
+
+    /// The project that was made or changed.
+    #[graphql(complexity = "5 + child_complexity")]
+    async fn project(&self, ctx: &Context<'_>) -> Result<Option<Project>> {
+        Ok(self.find_list(ctx, ListKind::Project).await?.map(Project))
+    }
+}
+
+impl JobResult {
+    async fn find_list(&self, ctx: &Context<'_>, kind: ListKind) -> Result<Option<PersonList>> {
+        match self.list {
+            Some(list) if list.0 == kind => loaders(ctx)?.load_one(list).await,
+            _ => Ok(None),
+        }
+    }
 }
 
 impl JobResult {
@@ -53,8 +91,51 @@ impl JobResult {
                 let file = read(job).and_then(|file: ExportResult| ExportFile::new(file, access));
                 Some(Self { file, ..Self::default() })
             }
+            JobKind::AddToSelection | JobKind::AddToProject => {
+                read(job).map(|changed: Changed| Self { added: Some(int(changed.added)), ..Self::of_members(&changed) })
+            }
+            JobKind::RemoveFromSelection => read(job)
+                .map(|changed: Changed| Self { updated: Some(int(changed.added)), ..Self::of_members(&changed) }),
+            JobKind::CreateFollowUps => read(job).map(|made: Made| Self {
+                added: Some(int(made.added)),
+                unchanged: Some(int(made.unchanged)),
+                ..Self::left_out(&made.skipped_by_reason)
+            }),
+            JobKind::SyncCrm => read(job).map(|synced: Synced| Self {
+                updated: Some(int(synced.changed)),
+                unchanged: Some(int(synced.persons - synced.changed)),
+                ..Self::default()
+            }),
             _ => None,
         }
+    }
+
+    fn of_members(changed: &Changed) -> Self {
+        Self {
+            list: changed.list.map(|kind| ListId(kind, changed.list_id)),
+            unchanged: Some(int(changed.unchanged)),
+            ..Self::left_out(&changed.skipped_by_reason)
+        }
+    }
+
+    /// Those who were left out by a job whose examples are recipients or addresses.
+    pub(super) fn left_out(skipped: &[Skipped]) -> Self {
+        Self {
+            skipped: Some(int(skipped.iter().map(|skipped| skipped.count).sum())),
+            skipped_by_reason: skipped.iter().map(|skipped| SkippedCount::of_job(skipped.clone(), somebody)).collect(),
+            ..Self::default()
+        }
+    }
+}
+
+/// An example of somebody who was left out: a recipient, or an address.
+fn somebody(example: &str) -> Option<Key> {
+    match example.split_once(':') {
+        Some((campaign, number)) => {
+            let key = RecipientKey { campaign: campaign.parse().ok()?, number: number.parse().ok()? };
+            Some(Key::Recipient(key))
+        }
+        None => address(example),
     }
 }
 

@@ -5,9 +5,11 @@ use std::sync::OnceLock;
 
 use async_graphql::Context;
 use async_graphql::dataloader::{DataLoader, HashMapCache, Loader};
+use domain::crm::ListKind;
 use service::Reader;
 use service::addresses::Address;
 use service::alerts::Alert;
+use service::crm::{Person, PersonList};
 use service::recipients::{Recipient, RecipientKey};
 use service::statistics::{Campaign, TrackedLink};
 
@@ -38,6 +40,18 @@ pub struct AddressId(pub i64);
 /// A link by its id.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub struct LinkId(pub i64);
+
+/// A person of the CRM by its id.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub struct PersonId(pub i64);
+
+/// The person of the CRM that a recipient is.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub struct PersonOf(pub RecipientKey);
+
+/// A selection or project by its id.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub struct ListId(pub ListKind, pub i64);
 
 /// The loaders of one request, made when the first is used. What they have loaded they keep until its end.
 #[derive(Default)]
@@ -115,5 +129,40 @@ impl Loader<RecipientKey> for Batches {
 
     async fn load(&self, keys: &[RecipientKey]) -> Result<HashMap<RecipientKey, Recipient>> {
         Ok(self.0.recipients_by_key(keys).await?)
+    }
+}
+
+impl Loader<PersonId> for Batches {
+    type Value = Person;
+    type Error = Failure;
+
+    async fn load(&self, keys: &[PersonId]) -> Result<HashMap<PersonId, Person>> {
+        let ids: Vec<i64> = keys.iter().map(|key| key.0).collect();
+        Ok(self.0.persons_by_id(&ids).await?.into_iter().map(|(id, person)| (PersonId(id), person)).collect())
+    }
+}
+
+impl Loader<PersonOf> for Batches {
+    type Value = Person;
+    type Error = Failure;
+
+    async fn load(&self, keys: &[PersonOf]) -> Result<HashMap<PersonOf, Person>> {
+        let recipients: Vec<RecipientKey> = keys.iter().map(|key| key.0).collect();
+        Ok(self.0.persons_of(&recipients).await?.into_iter().map(|(key, person)| (PersonOf(key), person)).collect())
+    }
+}
+
+impl Loader<ListId> for Batches {
+    type Value = PersonList;
+    type Error = Failure;
+
+    async fn load(&self, keys: &[ListId]) -> Result<HashMap<ListId, PersonList>> {
+        let mut all = HashMap::new();
+        for list in [ListKind::Selection, ListKind::Project] {
+            let ids: Vec<i64> = keys.iter().filter(|key| key.0 == list).map(|key| key.1).collect();
+            let found = self.0.person_lists_by_id(list, &ids).await?;
+            all.extend(found.into_iter().map(|(id, row)| (ListId(list, id), row)));
+        }
+        Ok(all)
     }
 }

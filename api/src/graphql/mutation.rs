@@ -44,7 +44,8 @@ pub struct CampaignPayload {
     user_errors: Vec<UserError>,
 }
 
-/// The root of mutations.
+/// The root of mutations but for those about the CRM.
+#[derive(Default)]
 pub struct Mutation;
 
 /// What can be changed. A refusal that a user can bring about is in `userErrors`, not in `errors`.

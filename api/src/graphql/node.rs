@@ -9,7 +9,10 @@ use service::{Refusal, RefusalCode};
 use super::address::Address;
 use super::campaign::Campaign;
 use super::delivery::Delivery;
+use super::follow_up::FollowUp;
 use super::job::Job;
+use super::person::Person;
+use super::person_list::{Project, Selection};
 use super::recipient::Recipient;
 use super::reminder::ReminderRule;
 
@@ -29,6 +32,14 @@ pub enum Node {
     Delivery(Delivery),
     /// A rule for reminders.
     ReminderRule(ReminderRule),
+    /// A selection of the CRM.
+    Selection(Selection),
+    /// A project of the CRM.
+    Project(Project),
+    /// A person of the CRM.
+    Person(Person),
+    /// A task for somebody who is responsible for a person.
+    FollowUp(FollowUp),
 }
 
 /// What an id stands for.
@@ -58,6 +69,14 @@ pub enum Key {
     Audit(i64),
     /// A rule for reminders.
     ReminderRule(i64),
+    /// A selection of the CRM.
+    Selection(i64),
+    /// A project of the CRM.
+    Project(i64),
+    /// A person of the CRM.
+    Person(i64),
+    /// A task for somebody who is responsible for a person.
+    FollowUp(i64),
 }
 
 impl Key {
@@ -76,7 +95,11 @@ impl Key {
             | Self::Token(id)
             | Self::Complaint(id)
             | Self::Audit(id)
-            | Self::ReminderRule(id) => format!("{kind}:{id}"),
+            | Self::ReminderRule(id)
+            | Self::Selection(id)
+            | Self::Project(id)
+            | Self::Person(id)
+            | Self::FollowUp(id) => format!("{kind}:{id}"),
         };
         ID(URL_SAFE_NO_PAD.encode(text))
     }
@@ -96,6 +119,10 @@ impl Key {
             Self::Complaint(_) => "Complaint",
             Self::Audit(_) => "AuditEntry",
             Self::ReminderRule(_) => "ReminderRule",
+            Self::Selection(_) => "Selection",
+            Self::Project(_) => "Project",
+            Self::Person(_) => "Person",
+            Self::FollowUp(_) => "FollowUp",
         }
     }
 
@@ -111,6 +138,9 @@ impl Key {
             Self::Job(id) => name("job", id),
             Self::Token(id) => name("token", id),
             Self::ReminderRule(id) => name("reminder_rule", id),
+            Self::Selection(id) => name("selection", id),
+            Self::Project(id) => name("project", id),
+            Self::FollowUp(id) => name("follow_up", id),
             other => Err(Refusal::field(
                 RefusalCode::Invalid,
                 &["filter", "objectId"],
@@ -129,6 +159,9 @@ impl Key {
             "job" => Some(Self::Job(id)),
             "token" => Some(Self::Token(id)),
             "reminder_rule" => Some(Self::ReminderRule(id)),
+            "selection" => Some(Self::Selection(id)),
+            "project" => Some(Self::Project(id)),
+            "follow_up" => Some(Self::FollowUp(id)),
             _ => None,
         }
     }
@@ -165,6 +198,10 @@ impl Key {
             "Complaint" => Self::Complaint(key),
             "AuditEntry" => Self::Audit(key),
             "ReminderRule" => Self::ReminderRule(key),
+            "Selection" => Self::Selection(key),
+            "Project" => Self::Project(key),
+            "Person" => Self::Person(key),
+            "FollowUp" => Self::FollowUp(key),
             _ => return None,
         })
     }
@@ -229,6 +266,30 @@ pub(super) fn reminder_rule(id: &ID) -> Result<i64, Refusal> {
     }
 }
 
+/// The selection that an id stands for.
+pub(super) fn selection(id: &ID) -> Result<i64, Refusal> {
+    match Key::parse(id)? {
+        Key::Selection(id) => Ok(id),
+        other => Err(other.wrong("Selection")),
+    }
+}
+
+/// The project that an id stands for.
+pub(super) fn project(id: &ID) -> Result<i64, Refusal> {
+    match Key::parse(id)? {
+        Key::Project(id) => Ok(id),
+        other => Err(other.wrong("Project")),
+    }
+}
+
+/// The task that an id stands for.
+pub(super) fn follow_up(id: &ID) -> Result<i64, Refusal> {
+    match Key::parse(id)? {
+        Key::FollowUp(id) => Ok(id),
+        other => Err(other.wrong("FollowUp")),
+    }
+}
+
 /// The API token that an id stands for.
 pub(super) fn token(id: &ID) -> Result<i64, Refusal> {
     match Key::parse(id)? {
@@ -255,6 +316,10 @@ mod tests {
             Key::Job(8),
             Key::Token(9),
             Key::ReminderRule(10),
+            Key::Selection(11),
+            Key::Project(12),
+            Key::Person(13),
+            Key::FollowUp(14),
         ] {
             assert_eq!(Key::parse(&key.id()), Ok(key));
         }

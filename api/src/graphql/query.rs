@@ -1,6 +1,8 @@
 //! The root of queries.
 
 use async_graphql::{Context, ID, Object};
+use domain::crm::ListKind;
+use service::crm::PersonList;
 use service::events::DeliveryQuery;
 
 use super::address::{Address, AddressGroup, Addresses};
@@ -15,8 +17,11 @@ use super::filter::{
     AddressFilter, AddressOrder, CampaignFilter, CampaignOrder, EventFilter, address_filter, address_query,
     campaign_query,
 };
+use super::follow_up::FollowUp;
 use super::job::{self, Job, JobFilter, Jobs};
 use super::node::{self, Key, Node};
+use super::person::Person;
+use super::person_list::{Project, Selection};
 use super::recipient::{self, Recipient};
 use super::reminder::{self, ReminderPreview, ReminderRule, ReminderRuleInput};
 use super::scalars::EmailAddress;
@@ -26,7 +31,8 @@ use super::token::ApiToken;
 use super::viewer::Viewer;
 use super::words::{AddressGroupKey, DeliveryState};
 
-/// The root of queries.
+/// The root of queries but for those about the CRM.
+#[derive(Default)]
 pub struct Query;
 
 /// What can be asked for.
@@ -43,6 +49,10 @@ impl Query {
             }
             Key::Delivery(id) => access(ctx)?.admin()?.delivery(id).await?.map(|row| Delivery(row).into()),
             Key::ReminderRule(id) => reader(ctx)?.reminder_rule(id).await?.map(|rule| ReminderRule(rule).into()),
+            Key::Selection(id) => person_list(ctx, ListKind::Selection, id).await?.map(|list| Selection(list).into()),
+            Key::Project(id) => person_list(ctx, ListKind::Project, id).await?.map(|list| Project(list).into()),
+            Key::Person(id) => reader(ctx)?.persons_by_id(&[id]).await?.remove(&id).map(|row| Person(row).into()),
+            Key::FollowUp(id) => reader(ctx)?.follow_up(id).await?.map(|row| FollowUp(row).into()),
             other @ (Key::Link(_)
             | Key::Event(_)
             | Key::Click(_)
@@ -265,4 +275,8 @@ impl Query {
     async fn settings(&self, ctx: &Context<'_>) -> Result<Settings> {
         Ok(reader(ctx)?.settings().await?.into())
     }
+}
+
+async fn person_list(ctx: &Context<'_>, list: ListKind, id: i64) -> Result<Option<PersonList>> {
+    Ok(reader(ctx)?.person_lists_by_id(list, &[id]).await?.remove(&id))
 }

@@ -9,8 +9,9 @@ use super::campaign::Campaign;
 use super::connection::{Connection, List, page_args, page_cost};
 use super::errors::{Failure, Result};
 use super::event::{Event, Events};
-use super::loaders::{AddressId, loaders};
+use super::loaders::{AddressId, PersonOf, loaders};
 use super::node::Key;
+use super::person::Person;
 use super::scalars::{DateTime, at};
 use super::schema::reader;
 use super::words::{BounceClass, RecipientStatus, SkipReason};
@@ -78,6 +79,12 @@ impl Recipient {
     /// The person's id in the CRM.
     async fn crm_id(&self) -> Result<Option<&str>> {
         Ok(self.details()?.crm_id.as_deref())
+    }
+
+    /// The person of the CRM that it is; null where it is none.
+    #[graphql(complexity = "5 + child_complexity")]
+    async fn person(&self, ctx: &Context<'_>) -> Result<Option<Person>> {
+        Ok(loaders(ctx)?.load_one(PersonOf(self.0.key)).await?.map(Person))
     }
 
     /// The sender's own id of the recipient.

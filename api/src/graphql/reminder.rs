@@ -4,7 +4,6 @@ use async_graphql::{Context, Enum, ID, InputObject, Object, SimpleObject};
 use chrono::Weekday;
 use domain::reminder::SendWindow as Window;
 use service::Access;
-use service::recipients::RecipientKey;
 use service::reminders::{self, NotEligible, Preview, Reminded, ReminderTerms, Scope};
 
 use super::campaign::Campaign;
@@ -260,18 +259,10 @@ impl From<Preview> for ReminderPreview {
 
 impl From<Reminded> for JobResult {
     fn from(reminded: Reminded) -> Self {
-        let recipient = |example: &str| {
-            let (campaign, number) = example.split_once(':')?;
-            Some(Key::Recipient(RecipientKey { campaign: campaign.parse().ok()?, number: number.parse().ok()? }))
-        };
-        let skipped = reminded.skipped_by_reason.iter().map(|skipped| skipped.count).sum();
-        let counts = reminded.skipped_by_reason.into_iter().map(|skipped| SkippedCount::of_job(skipped, recipient));
         Self {
             campaign: reminded.campaigns.first().copied().map(Campaign::unread),
             added: Some(int(reminded.added)),
-            skipped: Some(int(skipped)),
-            skipped_by_reason: counts.collect(),
-            ..Self::default()
+            ..Self::left_out(&reminded.skipped_by_reason)
         }
     }
 }

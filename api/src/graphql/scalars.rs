@@ -1,7 +1,7 @@
 //! Times and addresses as they are written in requests and answers.
 
 use async_graphql::{InputValueError, InputValueResult, Scalar, ScalarType, Value};
-use chrono::SecondsFormat;
+use chrono::{NaiveDate, NaiveTime, SecondsFormat};
 use domain::Timestamp;
 
 /// A moment, in requests and answers.
@@ -26,6 +26,26 @@ impl ScalarType for DateTime {
 
     fn to_value(&self) -> Value {
         Value::String(self.0.to_chrono().to_rfc3339_opts(SecondsFormat::Micros, true))
+    }
+}
+
+/// A day, in requests and answers: its midnight in UTC.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Date(pub Timestamp);
+
+/// A day as RFC 3339 writes it: `2026-01-31`.
+#[Scalar(name = "Date", specified_by_url = "https://www.rfc-editor.org/rfc/rfc3339#section-5.6")]
+impl ScalarType for Date {
+    fn parse(value: Value) -> InputValueResult<Self> {
+        let Value::String(text) = value else { return Err(InputValueError::expected_type(value)) };
+        let day = NaiveDate::parse_from_str(&text, "%Y-%m-%d");
+        let day = day.map_err(|_| InputValueError::custom("write a day as 2026-01-31"))?;
+        let midnight = day.and_time(NaiveTime::MIN).and_utc();
+        Ok(Self(Timestamp::from_micros(midnight.timestamp_micros())))
+    }
+
+    fn to_value(&self) -> Value {
+        Value::String(self.0.to_chrono().format("%Y-%m-%d").to_string())
     }
 }
 

@@ -3,7 +3,8 @@
 use std::sync::Arc;
 
 use async_graphql::{
-    BatchRequest, BatchResponse, Context, Data, Executor, Request, Response, SDLExportOptions, ValidationMode,
+    BatchRequest, BatchResponse, Context, Data, Executor, MergedObject, Request, Response, SDLExportOptions,
+    ValidationMode,
 };
 use futures::future::join_all;
 use futures::stream::BoxStream;
@@ -11,6 +12,7 @@ use service::changes::Changes;
 use service::{Access, Reader, Refusal, RefusalCode};
 
 use super::campaign::KnownCampaigns;
+use super::crm::{CrmMutation, CrmQuery};
 use super::errors::{self, Result};
 use super::limits::{self, Documents};
 use super::loaders::Loaders;
@@ -18,7 +20,17 @@ use super::mutation::Mutation;
 use super::query::Query;
 use super::subscription::Subscription;
 
-type Inner = async_graphql::Schema<Query, Mutation, Subscription>;
+/// What can be asked for.
+#[derive(Default, MergedObject)]
+#[graphql(name = "Query")]
+struct QueryRoot(Query, CrmQuery);
+
+/// What can be changed. A refusal that a user can bring about is in `userErrors`, not in `errors`.
+#[derive(Default, MergedObject)]
+#[graphql(name = "Mutation")]
+struct MutationRoot(Mutation, CrmMutation);
+
+type Inner = async_graphql::Schema<QueryRoot, MutationRoot, Subscription>;
 
 /// The schema, ready to execute requests; cheap to clone. The data of each request must hold a [`service::Access`].
 #[derive(Clone)]
@@ -38,8 +50,8 @@ pub fn build_schema(changes: &Changes) -> Schema {
     Schema { inner, known, documents: Documents::default() }
 }
 
-fn builder() -> async_graphql::SchemaBuilder<Query, Mutation, Subscription> {
-    async_graphql::Schema::build(Query, Mutation, Subscription)
+fn builder() -> async_graphql::SchemaBuilder<QueryRoot, MutationRoot, Subscription> {
+    async_graphql::Schema::build(QueryRoot::default(), MutationRoot::default(), Subscription)
         .limit_depth(limits::MAX_DEPTH)
         .limit_recursive_depth(limits::MAX_DEPTH * 2)
         .limit_complexity(limits::MAX_COMPLEXITY)

@@ -362,3 +362,15 @@ impl OrderDirection {
         matches!(self, Self::Desc)
     }
 }
+
+/// How the members of a selection are chosen.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Enum)]
+#[graphql(remote = "domain::crm::SelectionKind")]
+pub enum SelectionKind {
+    /// They were put there one by one.
+    Static,
+    /// Whoever meets its criteria at the moment.
+    Dynamic,
+    /// Put together from two others.
+    Combined,
+}

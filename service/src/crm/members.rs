@@ -1,7 +1,7 @@
 //! Adding persons to selections and projects, and removing them.
 //!
-//! A job collects who is meant, a piece at a time, as members that are wanted; has the list made in the CRM, where it is new; reads who is
-//! on it there already; and then asks for the rest to be added, as many at a time as the CRM takes. Before each such request the members in it are
+//! A job has the list made in the CRM, where it is new, or reads who is on it there already; notes who is meant and is not there as members that
+//! are wanted, a piece at a time; and then asks for these to be added, as many at a time as the CRM takes. Before each such request the members in it are
 //! marked as in doubt, and behind it as members. Whoever is still in doubt when a job goes on (its worker was killed, or the answer was
 //! lost) is looked for in the CRM first: so nobody gets on a list twice, and nobody is left out. Jobs for the same list have its members in
 //! hand one after the other.
@@ -58,13 +58,13 @@ struct Payload {
 /// Where a job stands.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 enum Step {
-    /// It collects who is meant.
+    /// It takes the list in hand, and has it made.
     #[default]
-    Collect,
-    /// It has the list made, and the members in hand.
     Begin,
     /// It reads who is on the list.
     Read,
+    /// It collects who is meant.
+    Collect,
     /// It has members added or removed.
     Ask,
 }
@@ -74,6 +74,8 @@ enum Step {
 struct Position {
     step: Step,
     after: Option<After>,
+    /// All who are meant are noted.
+    collected: bool,
     /// Persons for whom there was something to do.
     wanted: i64,
     /// Of these, those for whom it was done.
@@ -267,12 +269,16 @@ impl Work<'_> {
         let skipped: i64 = self.position.skipped.iter().map(|skipped| skipped.count).sum();
         let done = self.position.done + self.position.unchanged + skipped;
         let total = self.position.wanted + self.position.unchanged + skipped;
-        JobProgress { done, total: (self.position.step != Step::Collect).then_some(total.max(done)), skipped }
+        JobProgress { done, total: self.position.collected.then_some(total.max(done)), skipped }
     }
 
     async fn save(&self, transaction: DatabaseTransaction) -> Result<()> {
         jobs::checkpoint(&transaction, self.services, self.job, self.progress(), &self.position).await?;
         Ok(transaction.commit().await?)
+    }
+
+    const fn behind_reading(&self) -> Step {
+        if self.position.collected { Step::Ask } else { Step::Collect }
     }
 
     /// Notes the next of those who are meant.
@@ -292,7 +298,8 @@ impl Work<'_> {
         let wanted = self.want(&transaction, persons).await?;
         self.position.wanted += wanted;
         self.position.unchanged += count - wanted;
-        (self.position.after, self.position.step) = (next, if next.is_some() { Step::Collect } else { Step::Begin });
+        (self.position.after, self.position.collected) = (next, next.is_none());
+        self.position.step = self.behind_reading();
         self.save(transaction).await
     }
 
@@ -351,7 +358,7 @@ impl Work<'_> {
         let row = query_one(&transaction, &sql, [id.into()]).await?;
         let row = row.ok_or_else(|| Refusal::new(RefusalCode::NotFound, format!("the {table} is gone")))?;
         if row.try_get_by_index::<Option<String>>(3)?.is_some() {
-            self.position.step = if self.services.crm.is_builtin() { Step::Ask } else { Step::Read };
+            self.position.step = if self.services.crm.is_builtin() { self.behind_reading() } else { Step::Read };
             return self.save(transaction).await;
         }
         let new = NewList {
@@ -372,7 +379,7 @@ impl Work<'_> {
         let sql = format!("UPDATE {table} SET crm_id = $2, synced_at = $3 WHERE id = $1");
         execute(&transaction, &sql, [id.into(), crm_id.into(), now.into()]).await?;
         // One that was just made is empty, unless somebody was faster in the CRM.
-        self.position.step = if again && !self.services.crm.is_builtin() { Step::Read } else { Step::Ask };
+        self.position.step = if again && !self.services.crm.is_builtin() { Step::Read } else { self.behind_reading() };
         self.save(transaction).await
     }
 
@@ -405,7 +412,7 @@ impl Work<'_> {
             self.position.wanted -= found;
             self.position.unchanged += found;
         }
-        self.position.step = Step::Ask;
+        self.position.step = self.behind_reading();
         self.save(transaction).await
     }
 

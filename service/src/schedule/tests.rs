@@ -58,6 +58,18 @@ fn the_rules_can_be_read() {
     assert_eq!((super::zone("Europe/Berlin"), super::zone("Berlin")), (Some(Tz::Europe__Berlin), None));
 }
 
+#[test]
+fn the_crm_is_read_as_often_as_configured() {
+    let next = |minutes, place: usize| {
+        let rules = super::crm_rules(Tz::Europe__Berlin, minutes).expect("expressions");
+        rules[place].timetable.next(at("2026-07-01T12:07:30Z"))
+    };
+    assert_eq!(next(15, 0), Some(at("2026-07-01T12:15:00Z")));
+    assert_eq!(next(1, 0), Some(at("2026-07-01T12:08:00Z")));
+    assert_eq!(next(360, 0), Some(at("2026-07-01T18:00:00Z")));
+    assert_eq!(next(15, 1), Some(at("2026-07-02T00:10:00Z")));
+}
+
 #[tokio::test]
 async fn a_rule_begins_with_its_next_tick() {
     for fixture in Fixture::each().await {

@@ -178,6 +178,10 @@ impl Fixture {
             row.clicks.into(),
         ];
         self.run(sql, values).await;
+        if row.in_crm {
+            let sql = "INSERT INTO person (crm_id, created_at, updated_at) VALUES ($1, 0, 0)";
+            self.run(sql, [format!("crm{number}").into()]).await;
+        }
         if let Some((link, human)) = row.clicked {
             let sql = "INSERT INTO click (campaign_id, id, recipient, link_id, occurred_at, verdict) VALUES (1, $1, $1, $2, 0, $3)";
             self.run(sql, [number.into(), link.into(), (if human { 0_i16 } else { 4 }).into()]).await;

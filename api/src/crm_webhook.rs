@@ -1,0 +1,25 @@
+//! `/crm/webhook`: where the CRM tells of its own changes. That only shortens the wait: they are read anyway.
+
+use actix_web::web::{Data, Payload};
+use actix_web::{HttpRequest, HttpResponse};
+
+use crate::AppState;
+use crate::body;
+use crate::errors::ApiError;
+use crate::ingest::headers;
+
+/// The largest body, after decompression.
+const BODY_LIMIT: usize = 1024 * 1024;
+
+/// `POST`: something changed.
+pub async fn receive(state: Data<AppState>, request: HttpRequest, payload: Payload) -> Result<HttpResponse, ApiError> {
+    if state.services.crm().is_builtin() {
+        return Err(ApiError::NotFound);
+    }
+    let body = body::read_decompressed(&request, payload, BODY_LIMIT).await?;
+    match state.services.hear_crm(&headers(&request), &body).await {
+        Ok(true) => Ok(HttpResponse::Ok().finish()),
+        Ok(false) => Err(ApiError::NotAuthentic { challenge: false }),
+        Err(error) => Err(ApiError::Unavailable(Some(error.into()))),
+    }
+}

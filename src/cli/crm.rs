@@ -1,0 +1,134 @@
+//! `nachfass crm`.
+
+use std::process::ExitCode;
+use std::time::Duration;
+
+use anyhow::{Context, bail};
+use domain::crm::{Account, Right};
+use indicatif::ProgressBar;
+use service::ServiceError;
+use service::crm::sync::{self, Synced};
+use service::jobs::{self, ClaimedJob, Job, JobState, Which};
+
+use super::args::{CrmCommand, CrmSyncOptions};
+use super::output;
+use crate::config::Config;
+use crate::installation::Installation;
+
+/// So often it is looked how far a job is.
+const LOOK_EVERY: Duration = Duration::from_millis(500);
+
+/// Checks the CRM, or reads it.
+pub async fn run(config: &Config, command: CrmCommand) -> ExitCode {
+    match command {
+        CrmCommand::Check { json } => match check(config, json).await {
+            Ok(true) => ExitCode::SUCCESS,
+            Ok(false) => ExitCode::FAILURE,
+            Err(error) => output::fail(&error),
+        },
+        CrmCommand::Sync(options) => output::finish(sync_now(config, options).await),
+    }
+}
+
+/// Whether everything may be done.
+async fn check(config: &Config, json: bool) -> anyhow::Result<bool> {
+    let installation = Installation::open(config.clone()).await?;
+    let crm = installation.services.crm();
+    let account = crm.check().await.with_context(|| format!("while asking {}", crm.name()))?;
+    let Account { crm, user, rights } = &account;
+    let is_all_allowed = rights.iter().all(|right| right.allowed);
+    if json {
+        output::line(serde_json::to_string(&account)?)?;
+        return Ok(is_all_allowed);
+    }
+    output::line(format_args!("{crm}, as {user}"))?;
+    for Right { what, allowed, reason } in rights {
+        let reason = reason.as_deref().map(|reason| format!(": {reason}")).unwrap_or_default();
+        output::line(format_args!("  {} {what}{reason}", if *allowed { "may" } else { "may not" }))?;
+    }
+    Ok(is_all_allowed)
+}
+
+async fn sync_now(config: &Config, options: CrmSyncOptions) -> anyhow::Result<()> {
+    let installation = Installation::open(config.clone()).await?;
+    if installation.services.crm().is_builtin() {
+        output::note("no CRM is connected: there is nothing to read (crm.kind in the configuration)");
+    }
+    let job = installation.access().marketer()?.sync_crm(options.complete).await?;
+    if options.no_wait {
+        return if options.json {
+            Ok(output::line(serde_json::json!({ "job": job.id }))?)
+        } else {
+            Ok(output::line(job.id)?)
+        };
+    }
+    let progress = ProgressBar::new_spinner();
+    let synced = wait(&installation, job.id, &progress).await;
+    progress.finish_and_clear();
+    let synced = synced?;
+    if options.json {
+        return Ok(output::line(serde_json::to_string(&synced)?)?);
+    }
+    let Synced { persons, changed, gone, lists, failed } = synced;
+    output::line(format_args!(
+        "{persons} persons read, {changed} new or changed, {gone} gone; the members of {lists} selections and projects read, of {failed} not"
+    ))?;
+    Ok(())
+}
+
+/// Waits until the job is done, and does it where no running process has it in hand.
+async fn wait(installation: &Installation, id: i64, progress: &ProgressBar) -> anyhow::Result<Synced> {
+    let services = &installation.services;
+    let worker = format!("command-{}", std::process::id());
+    loop {
+        let job = look(installation, id, progress).await?;
+        match job.state {
+            JobState::Succeeded => {
+                let result = job.result.context("the job has no result")?;
+                return Ok(serde_json::from_value(result)?);
+            }
+            JobState::Failed | JobState::Canceled => {
+                bail!("{}", job.error.unwrap_or_else(|| "the job was called off".to_owned()));
+            }
+            JobState::Queued | JobState::Running => {}
+        }
+        let claimed = jobs::claim(services, Which::Id(id), &worker, services.now(), services.lease_until()).await?;
+        match claimed {
+            Some(claimed) => work(installation, &claimed, progress).await?,
+            None => tokio::time::sleep(LOOK_EVERY).await,
+        }
+    }
+}
+
+async fn work(installation: &Installation, job: &ClaimedJob, progress: &ProgressBar) -> anyhow::Result<()> {
+    let services = &installation.services;
+    let mut looks = tokio::time::interval(LOOK_EVERY);
+    let mut running = Box::pin(sync::run(services, job));
+    let result = loop {
+        tokio::select! {
+            result = &mut running => break result,
+            _ = looks.tick() => {
+                look(installation, job.id, progress).await?;
+            }
+        }
+    };
+    match result {
+        Ok(_) => Ok(()),
+        Err(ServiceError::Later { why, seconds, .. }) => {
+            progress.set_message(format!("{why}; tried again in {seconds} s"));
+            jobs::postpone(services, job, why, services.now().plus_seconds(seconds)).await?;
+            Ok(())
+        }
+        Err(error) => {
+            jobs::fail(services, job, &error.to_string(), None, services.now()).await?;
+            Err(error.into())
+        }
+    }
+}
+
+async fn look(installation: &Installation, id: i64, progress: &ProgressBar) -> anyhow::Result<Job> {
+    let job = installation.access().reader().require_job(id).await?;
+    progress.set_message(format!("{} persons and lists read", job.progress.done));
+    progress.tick();
+    Ok(job)
+}
