@@ -306,6 +306,12 @@ pub enum JobKind {
     CreateFollowUps,
     /// Tells the CRM of bounces, withdrawn consent and who has left.
     ReportToCrm,
+    /// Imports the members of selections and projects as recipients.
+    ImportMembers,
+    /// Reads the recipients of a campaign from its selections and projects again.
+    ReloadRecipients,
+    /// Has a campaign sent again to those who have not got it.
+    Resend,
 }
 
 /// Where a job stands.
