@@ -26,6 +26,7 @@ pub mod notify;
 pub mod provider;
 pub mod reading;
 pub mod reminder;
+pub mod resend;
 pub mod schedule;
 pub mod smtp;
 pub mod standing;

@@ -58,6 +58,39 @@ impl Standing {
     }
 }
 
+/// What the CRM says about writing to a person.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct PersonStanding {
+    /// Has left the company.
+    pub is_former_employee: bool,
+    /// Wants no mailings at all.
+    pub no_mailing: bool,
+    /// Whether they consented to be written to; `None` where the CRM does not keep it.
+    pub consent: Option<bool>,
+    /// What they subscribe to; `None` where the CRM does not keep it.
+    pub subscriptions: Option<Vec<String>>,
+}
+
+impl PersonStanding {
+    /// Why the person is not to be sent to; `None`: they may be. `wanted` are the subscriptions that the lists ask for on which the person
+    /// is, `None` for one that asks for none: one of them is enough.
+    #[must_use]
+    pub fn skip_reason(&self, wanted: &[Option<String>]) -> Option<SkipReason> {
+        if self.is_former_employee {
+            return Some(SkipReason::FormerEmployee);
+        }
+        if self.no_mailing || self.consent == Some(false) {
+            return Some(SkipReason::NoConsent);
+        }
+        let has = |wanted: &Option<String>| match (wanted, &self.subscriptions) {
+            (Some(wanted), Some(subscriptions)) => subscriptions.contains(wanted),
+            (None, _) | (_, None) => true,
+        };
+        let subscribes = wanted.is_empty() || wanted.iter().any(has);
+        (!subscribes).then_some(SkipReason::NoSubscription)
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -65,6 +98,27 @@ mod tests {
 
     fn at(second: i64) -> Option<Timestamp> {
         Some(Timestamp::from_seconds(second))
+    }
+
+    #[test]
+    fn what_the_crm_says_decides() {
+        let news = || Some("News".to_owned());
+        let subscribes = PersonStanding { subscriptions: Some(vec!["News".to_owned()]), ..PersonStanding::default() };
+        let other = PersonStanding { subscriptions: Some(vec!["Events".to_owned()]), ..PersonStanding::default() };
+        for (person, wanted, want) in [
+            (PersonStanding::default(), vec![], None),
+            (PersonStanding::default(), vec![news()], None),
+            (subscribes.clone(), vec![news()], None),
+            (other.clone(), vec![news()], Some(SkipReason::NoSubscription)),
+            (other.clone(), vec![news(), None], None),
+            (other, vec![None], None),
+            (PersonStanding { consent: Some(false), ..subscribes.clone() }, vec![news()], Some(SkipReason::NoConsent)),
+            (PersonStanding { consent: Some(true), ..subscribes.clone() }, vec![news()], None),
+            (PersonStanding { no_mailing: true, ..subscribes.clone() }, vec![], Some(SkipReason::NoConsent)),
+            (PersonStanding { is_former_employee: true, ..subscribes }, vec![], Some(SkipReason::FormerEmployee)),
+        ] {
+            assert_eq!(person.skip_reason(&wanted), want, "{person:?} {wanted:?}");
+        }
     }
 
     #[test]

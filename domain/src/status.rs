@@ -50,6 +50,8 @@ coded_enum! {
         ProviderRefused = 7 "PROVIDER_REFUSED",
         /// A reminder that is no longer needed: the person responded after it was made.
         Responded = 8 "RESPONDED",
+        /// The person has left the company, says the CRM.
+        FormerEmployee = 9 "FORMER_EMPLOYEE",
     }
 }
 

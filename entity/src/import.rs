@@ -18,6 +18,7 @@ pub struct Model {
     pub created_by: String,
     pub created_at: i64,
     pub finished_at: Option<i64>,
+    pub from_lists: bool,
 }
 
 #[derive(Copy, Clone, Debug, EnumIter, DeriveRelation)]

@@ -10,6 +10,7 @@
 //! (PostgreSQL then ends one of them) is simply done again.
 
 mod addresses;
+mod attempts;
 mod claim;
 mod clicks;
 pub(crate) mod create;
@@ -178,7 +179,7 @@ async fn settle(
     if !learned.is_empty() {
         events.extend(rematch::by_message_ids(transaction, learned).await?);
     }
-    fold::fold(transaction, &events, rollup, now).await?;
+    fold::fold(transaction, &mut events, rollup, now).await?;
     Ok(events.len())
 }
 

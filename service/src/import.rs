@@ -11,6 +11,7 @@ pub(crate) mod columns;
 pub(crate) mod format;
 mod job;
 mod lookup;
+pub mod members;
 mod plan;
 pub(crate) mod reading;
 pub(crate) mod records;

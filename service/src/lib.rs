@@ -29,6 +29,7 @@ pub mod prune;
 pub mod recipients;
 pub mod recount;
 pub mod reminders;
+pub mod resends;
 pub mod rollup;
 pub mod schedule;
 pub mod settings;

@@ -16,9 +16,10 @@ mod rules;
 mod run;
 mod take_out;
 #[cfg(test)]
-mod tests;
+pub(crate) mod tests;
 
 pub use check::{Checked, check};
+pub(crate) use people::{CONSENT_WITHDRAWN, UNSUBSCRIBED};
 pub use preview::{NotEligible, Preview};
 pub use rules::{ReminderRule, ReminderTerms, Scope};
 pub use run::{Reminded, run};

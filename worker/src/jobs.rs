@@ -7,10 +7,12 @@ mod corrections;
 mod crm;
 mod export;
 mod import;
+mod members;
 mod notify;
 mod prune;
 pub mod rematch;
 mod remind;
+mod resend;
 mod review_addresses;
 mod settle_recipients;
 
@@ -56,6 +58,9 @@ async fn work(deps: &Deps, job: &ClaimedJob) -> Result<()> {
         JobKind::ApplyCorrection => corrections::follow(deps, job).await,
         JobKind::SuggestCorrections => corrections::suggest(deps, job).await,
         JobKind::PushCorrections => corrections::push(deps, job).await,
+        JobKind::ImportMembers => members::import(deps, job).await,
+        JobKind::ReloadRecipients => members::reload(deps, job).await,
+        JobKind::Resend => resend::run(deps, job).await,
     }
 }
 

@@ -41,7 +41,7 @@ pub struct RecipientFilterInput {
     owner: Option<Vec<ID>>,
     /// Whether the person is in the CRM.
     in_crm: Option<bool>,
-    /// Whether the address was corrected since it last failed. There are no corrections yet, so `true` finds nobody.
+    /// Whether the address was corrected since it last failed.
     corrected: Option<bool>,
     /// Whether the address belongs to a provider's simulator.
     simulator: Option<bool>,

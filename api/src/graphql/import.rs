@@ -1,6 +1,7 @@
 //! Importing recipients.
 
 use async_graphql::{Enum, ID, InputObject};
+use service::import::members::Members;
 use service::import::{self, Mapping};
 use service::jobs;
 use service::{Access, Refusal};
@@ -15,8 +16,15 @@ pub struct ImportRecipientsInput {
     campaign_id: ID,
     /// The file: what `POST /uploads` answered.
     upload_id: Option<ID>,
-    /// Selections to take the recipients from. There are none yet: give an upload.
+    /// Selections whose members become recipients. They are kept as where the campaign's recipients come from: see `reloadRecipients`.
     selection_ids: Option<Vec<ID>>,
+    /// Projects whose members become recipients; kept as well.
+    project_ids: Option<Vec<ID>>,
+    /// Persons of the CRM who become recipients; 10,000 at most.
+    person_ids: Option<Vec<ID>>,
+    /// The subscription without which nobody of these lists and persons is written to, where the CRM keeps subscriptions: the others are
+    /// skipped with NO_SUBSCRIPTION.
+    subscription: Option<String>,
     /// How the file is written; found out where nothing is said.
     format: Option<ImportFormat>,
     /// What columns mean whose names do not tell.
@@ -72,17 +80,35 @@ pub(super) async fn begin(access: &Access, input: ImportRecipientsInput) -> serv
     let marketer = access.marketer()?;
     let campaign = node::campaign(&input.campaign_id)
         .map_err(|refusal| Refusal { field: vec!["campaignId".to_owned()], ..refusal })?;
-    if input.selection_ids.is_some_and(|ids| !ids.is_empty()) {
-        return Err(
-            invalid("selectionIds", "there are no selections yet: upload a file, and name it in uploadId").into()
-        );
-    }
-    let upload = input.upload_id.ok_or_else(|| invalid("uploadId", "say which upload is to be imported"))?;
+    let selections = ids("selectionIds", input.selection_ids, node::selection)?;
+    let projects = ids("projectIds", input.project_ids, node::project)?;
+    let persons = ids("personIds", input.person_ids, node::person)?;
     let mut mapping = Mapping::new();
     for ColumnMapping { column, field } in input.mapping.unwrap_or_default() {
         if mapping.insert(field.into(), column).is_some() {
             return Err(invalid("mapping", "two columns cannot mean the same").into());
         }
     }
-    marketer.import_recipients(campaign, upload.as_str(), input.format.map(Into::into), mapping).await
+    let format = input.format.map(Into::into);
+    if selections.is_empty() && projects.is_empty() && persons.is_empty() {
+        let upload = input.upload_id.ok_or_else(|| invalid("uploadId", "say which upload, or whom, to import"))?;
+        return marketer.import_recipients(campaign, upload.as_str(), format, mapping).await;
+    }
+    let upload = input.upload_id.map(|id| (id.0, format, mapping));
+    let members = Members { selections, projects, persons, subscription: input.subscription, upload };
+    marketer.import_members(campaign, members).await
+}
+
+/// What the ids in a field stand for.
+fn ids(field: &str, ids: Option<Vec<ID>>, read: impl Fn(&ID) -> Result<i64, Refusal>) -> Result<Vec<i64>, Refusal> {
+    let read = |id: &ID| read(id).map_err(|refusal| Refusal { field: vec![field.to_owned()], ..refusal });
+    ids.unwrap_or_default().iter().map(read).collect()
+}
+
+/// Has the recipients of a campaign read from their lists again.
+pub(super) async fn reload(access: &Access, campaign: &ID) -> service::Result<jobs::Job> {
+    let marketer = access.marketer()?;
+    let campaign =
+        node::campaign(campaign).map_err(|refusal| Refusal { field: vec!["campaignId".to_owned()], ..refusal })?;
+    marketer.reload_recipients(campaign).await
 }

@@ -15,9 +15,11 @@ use service::crm::members::Changed;
 use service::crm::sync::Synced;
 use service::exports::ExportResult;
 use service::import::ImportResult;
+use service::import::members::{MembersImported, Reloaded};
 use service::jobs::{Job, JobKind};
 use service::recipients::RecipientKey;
 use service::reminders::Reminded;
+use service::resends::Resent;
 use service::skipped::Skipped;
 
 use super::campaign::Campaign;
@@ -95,6 +97,9 @@ impl JobResult {
                 let file = read(job).and_then(|file: ExportResult| ExportFile::new(file, access));
                 Some(Self { file, ..Self::default() })
             }
+            JobKind::ImportMembers => read(job).map(|imported: MembersImported| imported.into()),
+            JobKind::ReloadRecipients => read(job).map(|reloaded: Reloaded| reloaded.into()),
+            JobKind::Resend => read(job).map(|resent: Resent| resent.into()),
             JobKind::AddToSelection | JobKind::AddToProject => {
                 read(job).map(|changed: Changed| Self { added: Some(int(changed.added)), ..Self::of_members(&changed) })
             }

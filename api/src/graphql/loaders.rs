@@ -11,6 +11,7 @@ use service::addresses::Address;
 use service::alerts::Alert;
 use service::crm::{Person, PersonList};
 use service::recipients::{Recipient, RecipientKey};
+use service::resends::EarlierAttempt;
 use service::statistics::{Campaign, TrackedLink};
 
 use super::errors::{Failure, Result};
@@ -48,6 +49,10 @@ pub struct PersonId(pub i64);
 /// The person of the CRM that a recipient is.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub struct PersonOf(pub RecipientKey);
+
+/// The earlier attempts of a recipient.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub struct AttemptsOf(pub RecipientKey);
 
 /// A selection or project by its id.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
@@ -149,6 +154,17 @@ impl Loader<PersonOf> for Batches {
     async fn load(&self, keys: &[PersonOf]) -> Result<HashMap<PersonOf, Person>> {
         let recipients: Vec<RecipientKey> = keys.iter().map(|key| key.0).collect();
         Ok(self.0.persons_of(&recipients).await?.into_iter().map(|(key, person)| (PersonOf(key), person)).collect())
+    }
+}
+
+impl Loader<AttemptsOf> for Batches {
+    type Value = Vec<EarlierAttempt>;
+    type Error = Failure;
+
+    async fn load(&self, keys: &[AttemptsOf]) -> Result<HashMap<AttemptsOf, Vec<EarlierAttempt>>> {
+        let recipients: Vec<RecipientKey> = keys.iter().map(|key| key.0).collect();
+        let found = self.0.earlier_attempts(&recipients).await?;
+        Ok(found.into_iter().map(|(key, attempts)| (AttemptsOf(key), attempts)).collect())
     }
 }
 

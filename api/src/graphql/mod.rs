@@ -27,6 +27,7 @@ mod person_list;
 mod query;
 mod recipient;
 mod reminder;
+mod resend;
 mod scalars;
 mod schema;
 mod set;

@@ -11,6 +11,7 @@ use super::import::{self, ImportRecipientsInput};
 use super::job::JobPayload;
 use super::node::{self, Key};
 use super::reminder::{self, ReminderRuleInput, ReminderRulePayload};
+use super::resend::{self, ResendInput};
 use super::scalars::DateTime;
 use super::schema::access;
 use super::set::AddressSet;
@@ -71,7 +72,8 @@ impl Mutation {
         Ok(CampaignPayload { campaign, user_errors })
     }
 
-    /// Imports recipients into a campaign, by a job. Importing the same file twice changes nothing.
+    /// Imports recipients into a campaign, by a job: from a file, from selections and projects, or single persons of the CRM. Importing the
+    /// same twice changes nothing.
     async fn import_recipients(
         &self,
         ctx: &Context<'_>,
@@ -79,6 +81,30 @@ impl Mutation {
     ) -> Result<JobPayload> {
         let access = access(ctx)?;
         JobPayload::of(import::begin(access, input).await, access)
+    }
+
+    /// Reads the recipients of a campaign again from the selections and projects that they came from, by a job. Those who joined become
+    /// recipients; those who left before they were sent to become CANCELED; addresses that are others in the CRM now are taken over where
+    /// nothing was sent, or what was sent failed. What was sent stays.
+    async fn reload_recipients(
+        &self,
+        ctx: &Context<'_>,
+        #[graphql(desc = "The global id of the campaign.")] campaign_id: ID,
+    ) -> Result<JobPayload> {
+        let access = access(ctx)?;
+        JobPayload::of(import::reload(access, &campaign_id).await, access)
+    }
+
+    /// Has a campaign sent again to those who have not got it, by a job: they become READY, and the campaign SENDING where it was SENT.
+    /// Nobody is sent to who has got it, complained, unsubscribed, or whose address is blocked; the job's result counts them by reason.
+    /// Asking for the same twice sends nothing twice.
+    async fn resend(
+        &self,
+        ctx: &Context<'_>,
+        #[graphql(desc = "Which campaign, and to whom.")] input: ResendInput,
+    ) -> Result<JobPayload> {
+        let access = access(ctx)?;
+        JobPayload::of(resend::begin(access, input).await, access)
     }
 
     /// Blocks addresses until somebody clears them, by a job. Addresses that are named and not known yet are blocked beforehand.

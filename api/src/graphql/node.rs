@@ -284,6 +284,14 @@ pub(super) fn selection(id: &ID) -> Result<i64, Refusal> {
     }
 }
 
+/// The person of the CRM that an id stands for.
+pub(super) fn person(id: &ID) -> Result<i64, Refusal> {
+    match Key::parse(id)? {
+        Key::Person(id) => Ok(id),
+        other => Err(other.wrong("Person")),
+    }
+}
+
 /// The project that an id stands for.
 pub(super) fn project(id: &ID) -> Result<i64, Refusal> {
     match Key::parse(id)? {
@@ -297,14 +305,6 @@ pub(super) fn follow_up(id: &ID) -> Result<i64, Refusal> {
     match Key::parse(id)? {
         Key::FollowUp(id) => Ok(id),
         other => Err(other.wrong("FollowUp")),
-    }
-}
-
-/// The person that an id stands for.
-pub(super) fn person(id: &ID) -> Result<i64, Refusal> {
-    match Key::parse(id)? {
-        Key::Person(id) => Ok(id),
-        other => Err(other.wrong("Person")),
     }
 }
 

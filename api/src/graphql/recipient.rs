@@ -9,9 +9,10 @@ use super::campaign::Campaign;
 use super::connection::{Connection, List, page_args, page_cost};
 use super::errors::{Failure, Result};
 use super::event::{Event, Events};
-use super::loaders::{AddressId, PersonOf, loaders};
+use super::loaders::{AddressId, AttemptsOf, PersonOf, loaders};
 use super::node::Key;
 use super::person::Person;
+use super::resend::EarlierAttempt;
 use super::scalars::{DateTime, at};
 use super::schema::reader;
 use super::words::{BounceClass, RecipientStatus, SkipReason};
@@ -31,6 +32,7 @@ const IN_SUMMARY: &[&str] = &[
     "clicks",
     "address",
     "events",
+    "earlierAttempts",
 ];
 
 /// A recipient of a campaign.
@@ -177,9 +179,16 @@ impl Recipient {
         Ok(at(self.details()?.unsubscribed_at))
     }
 
-    /// How many times the campaign was sent to it.
+    /// How many times the campaign was sent to it, with the attempt that is under way.
     async fn attempts(&self) -> Result<i32> {
         Ok(self.details()?.attempts)
+    }
+
+    /// What became of the attempts before the one that is under way, the first one first.
+    #[graphql(complexity = "5 + child_complexity")]
+    async fn earlier_attempts(&self, ctx: &Context<'_>) -> Result<Vec<EarlierAttempt>> {
+        let attempts = loaders(ctx)?.load_one(AttemptsOf(self.0.key)).await?;
+        Ok(attempts.unwrap_or_default().into_iter().map(EarlierAttempt::from).collect())
     }
 
     /// Whether the address belongs to a provider's simulator: such a recipient counts nowhere.

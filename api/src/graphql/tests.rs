@@ -6,6 +6,7 @@ mod fixture;
 mod privacy;
 mod reminders;
 mod requests;
+mod resend;
 mod schema;
 mod settings;
 mod watching;

@@ -64,6 +64,8 @@ pub enum SkipReason {
     ProviderRefused,
     /// A reminder that is no longer needed: the person responded after it was made.
     Responded,
+    /// The person has left the company, says the CRM.
+    FormerEmployee,
 }
 
 /// Why a message was not delivered.
@@ -312,6 +314,12 @@ pub enum JobKind {
     SuggestCorrections,
     /// Tells the CRM of corrected addresses.
     PushCorrections,
+    /// Imports the members of selections and projects as recipients.
+    ImportMembers,
+    /// Reads the recipients of a campaign from its selections and projects again.
+    ReloadRecipients,
+    /// Has a campaign sent again to those who have not got it.
+    Resend,
 }
 
 /// Where a job stands.

@@ -225,6 +225,12 @@ CREATE TABLE correction_issue (
 -- When a recipient's address was corrected last, and the one that failed before.
 ALTER TABLE recipient ADD COLUMN corrected_at BIGINT;
 
+-- Who of a campaign is a person of the CRM: found for reading the recipients again.
+CREATE INDEX recipient_crm ON recipient (campaign_id, crm_id) WHERE crm_id IS NOT NULL;
+
+-- Whether it was made of selections and projects: whoever is on none of them any more is taken out when they are read again.
+ALTER TABLE import ADD COLUMN from_lists BOOLEAN NOT NULL DEFAULT FALSE;
+
 -- Where the recipients of a campaign come from, to be read again.
 CREATE TABLE campaign_source (
     id {ID},

@@ -14,6 +14,7 @@ use serde::{Deserialize, Serialize};
 use crate::access::Services;
 use crate::batch::{Batch, Column};
 use crate::changes::Change;
+use crate::crm::people::REFUSED_BY_CRM;
 use crate::db::query_all;
 use crate::error::Result;
 use crate::facts_row::{self, FACT_COLUMN_COUNT, FACT_COLUMNS};
@@ -53,15 +54,18 @@ pub struct Settled {
     pub taken_back: i64,
 }
 
-/// A recipient is still to be sent to, or is not because of its address, and the campaign has not gone out.
+/// A recipient is still to be sent to, or is not because of its address, and the campaign has not gone out. Consent that the CRM denies
+/// has nothing to do with the address.
 fn open() -> String {
     let (draft, sending) = (CampaignState::Draft.code(), CampaignState::Sending.code());
     let (ready, blocked) = (RecipientStatus::Ready.code(), RecipientStatus::Blocked.code());
+    let no_consent = SkipReason::NoConsent.code();
     let from_address = [SkipReason::BlockedAddress, SkipReason::TooManyBounces, SkipReason::NoConsent]
         .map(|reason| reason.code().to_string())
         .join(", ");
     format!(
-        "c.state IN ({draft}, {sending}) AND (r.status = {ready} OR r.status = {blocked} AND r.skip IN ({from_address}))"
+        "c.state IN ({draft}, {sending}) AND (r.status = {ready} OR r.status = {blocked} AND r.skip IN ({from_address})) \
+         AND NOT (r.skip IS NOT NULL AND r.skip = {no_consent} AND {REFUSED_BY_CRM})"
     )
 }
 

@@ -16,36 +16,43 @@ use crate::rollup::{LinkFigures, RollUp};
 /// A click as it is stored, and the verdict that was on it so far: `None` for a new one.
 struct Stored {
     id: i64,
+    attempt: i32,
     click: Click,
     verdict: Option<Verdict>,
 }
 
-/// Keeps new clicks, judges all clicks of their recipients anew, and returns what these add up to.
+/// Keeps new clicks, judges all clicks of their recipients anew, those of each attempt together, and returns what these add up to.
 ///
-/// The recipients are locked by the caller.
+/// A link counts the clicks of all attempts: they happened. The recipients are locked by the caller.
 pub async fn record<C: ConnectionTrait>(
     connection: &C,
     new: &[&Pending],
     rollup: &mut RollUp,
-) -> Result<BTreeMap<RecipientKey, ClickSummary>> {
+) -> Result<BTreeMap<(RecipientKey, i32), ClickSummary>> {
     let links = links(connection, new).await?;
     let mut clicks = known(connection, new).await?;
     for event in new {
         let (Some(key), Some(url)) = (event.matched, url(event)) else { continue };
         let Some(link) = links.get(&(key.campaign, url)).copied() else { continue };
         let click = Click { at: event.occurred_at, link, own: event.verdict };
-        clicks.entry(key).or_default().push(Stored { id: event.id, click, verdict: None });
+        clicks.entry(key).or_default().push(Stored { id: event.id, attempt: event.attempt, click, verdict: None });
     }
     let mut summaries = BTreeMap::new();
     let mut figures: BTreeMap<(i64, i64), [LinkFigures; 2]> = BTreeMap::new();
     let mut inserts = Batch::new(CLICK_COLUMNS);
     let mut changes = Batch::new(&[("campaign_id", Column::Big), ("id", Column::Big), ("verdict", Column::Small)]);
     for (key, stored) in &clicks {
-        let all: Vec<Click> = stored.iter().map(|stored| stored.click).collect();
-        let verdicts = judge(&all);
-        summaries.insert(*key, summarise(all.iter().zip(verdicts.iter().copied())));
-        count_links(&mut figures, key.campaign, stored, &verdicts);
-        for (stored, verdict) in stored.iter().zip(verdicts) {
+        let mut judged = Vec::with_capacity(stored.len());
+        let attempts: BTreeSet<i32> = stored.iter().map(|stored| stored.attempt).collect();
+        for attempt in attempts {
+            let own: Vec<&Stored> = stored.iter().filter(|stored| stored.attempt == attempt).collect();
+            let all: Vec<Click> = own.iter().map(|stored| stored.click).collect();
+            let verdicts = judge(&all);
+            summaries.insert((*key, attempt), summarise(all.iter().zip(verdicts.iter().copied())));
+            judged.extend(own.into_iter().zip(verdicts));
+        }
+        count_links(&mut figures, key.campaign, &judged);
+        for (stored, verdict) in judged {
             let code = verdict_code(Some(verdict)).unwrap_or_default();
             match stored.verdict {
                 None => inserts.push([
@@ -56,6 +63,7 @@ pub async fn record<C: ConnectionTrait>(
                     stored.click.at.micros().into(),
                     verdict_code(stored.click.own).into(),
                     code.into(),
+                    stored.attempt.into(),
                 ]),
                 Some(before) if before != verdict => changes.push([key.campaign.into(), stored.id.into(), code.into()]),
                 Some(_) => {}
@@ -63,8 +71,8 @@ pub async fn record<C: ConnectionTrait>(
         }
     }
     if !inserts.is_empty() {
-        let sql = "INSERT INTO click (campaign_id, id, recipient, link_id, occurred_at, own_verdict, verdict) \
-                   SELECT campaign_id, id, recipient, link_id, occurred_at, own_verdict, verdict FROM {rows}";
+        let sql = "INSERT INTO click (campaign_id, id, recipient, link_id, occurred_at, own_verdict, verdict, attempt) \
+                   SELECT campaign_id, id, recipient, link_id, occurred_at, own_verdict, verdict, attempt FROM {rows}";
         inserts.execute(connection, sql, []).await?;
     }
     if !changes.is_empty() {
@@ -86,6 +94,7 @@ const CLICK_COLUMNS: &[(&str, Column)] = &[
     ("occurred_at", Column::Big),
     ("own_verdict", Column::Small),
     ("verdict", Column::Small),
+    ("attempt", Column::Int),
 ];
 
 /// A click without a link counts all the same, under an empty one.
@@ -133,7 +142,7 @@ async fn known<C: ConnectionTrait>(connection: &C, clicks: &[&Pending]) -> Resul
     let mut batch = Batch::new(&[("campaign_id", Column::Big), ("recipient", Column::Big)]);
     keys.into_iter().for_each(|key| batch.push([key.campaign.into(), key.number.into()]));
     let sql = "SELECT click.campaign_id, click.recipient, click.id, click.occurred_at, click.link_id, click.own_verdict, \
-               click.verdict FROM {rows} \
+               click.verdict, click.attempt FROM {rows} \
                JOIN click ON click.campaign_id = rows.campaign_id AND click.recipient = rows.recipient";
     let mut found: BTreeMap<RecipientKey, Vec<Stored>> = BTreeMap::new();
     for row in batch.query(connection, sql, []).await? {
@@ -144,20 +153,16 @@ async fn known<C: ConnectionTrait>(connection: &C, clicks: &[&Pending]) -> Resul
             own: verdict_from_code(row.try_get_by_index(5)?),
         };
         let verdict = verdict_from_code(Some(row.try_get_by_index(6)?)).or(Some(Verdict::Human));
-        found.entry(key).or_default().push(Stored { id: row.try_get_by_index(2)?, click, verdict });
+        let (id, attempt) = (row.try_get_by_index(2)?, row.try_get_by_index(7)?);
+        found.entry(key).or_default().push(Stored { id, attempt, click, verdict });
     }
     Ok(found)
 }
 
 /// Adds what one recipient's clicks count for links: before and after the new verdicts.
-fn count_links(
-    figures: &mut BTreeMap<(i64, i64), [LinkFigures; 2]>,
-    campaign: i64,
-    stored: &[Stored],
-    verdicts: &[Verdict],
-) {
+fn count_links(figures: &mut BTreeMap<(i64, i64), [LinkFigures; 2]>, campaign: i64, judged: &[(&Stored, Verdict)]) {
     let mut clicked: BTreeSet<(i64, usize)> = BTreeSet::new();
-    for (stored, after) in stored.iter().zip(verdicts) {
+    for (stored, after) in judged {
         let link = stored.click.link;
         let sides = figures.entry((campaign, link)).or_default();
         for ((place, side), verdict) in sides.iter_mut().enumerate().zip([stored.verdict, Some(*after)]) {

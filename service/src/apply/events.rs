@@ -89,22 +89,29 @@ fn campaign_keys(event: &Pending) -> String {
     format!("{prefix}{}", event.campaign_keys.join("\n"))
 }
 
-/// Keeps which recipient the message ids of these events belong to; returns the ids that were not known before.
+/// Keeps which recipient the message ids of these events belong to, and during which attempt they were first heard of; returns the ids that were not known before.
 pub async fn learn_message_ids<C: ConnectionTrait>(connection: &C, events: &[Pending]) -> Result<BTreeSet<String>> {
     let mut pairs = BTreeSet::new();
     for event in events.iter().filter(|event| !event.known_message) {
         if let (Some(key), Some(id)) = (event.matched, event.message_id.as_deref()) {
-            pairs.insert((id, key));
+            // Should it have been sent again since it was matched, then the id was known by then.
+            pairs.insert((id, key, event.attempt));
         }
     }
     if pairs.is_empty() {
         return Ok(BTreeSet::new());
     }
-    let mut batch =
-        Batch::new(&[("message_id", Column::Text), ("campaign_id", Column::Big), ("recipient", Column::Big)]);
-    pairs.into_iter().for_each(|(id, key)| batch.push([id.into(), key.campaign.into(), key.number.into()]));
-    let sql = "INSERT INTO message (message_id, campaign_id, recipient) \
-               SELECT message_id, campaign_id, recipient FROM {rows} WHERE true \
+    let mut batch = Batch::new(&[
+        ("message_id", Column::Text),
+        ("campaign_id", Column::Big),
+        ("recipient", Column::Big),
+        ("attempt", Column::Int),
+    ]);
+    for (id, key, attempt) in pairs {
+        batch.push([id.into(), key.campaign.into(), key.number.into(), attempt.into()]);
+    }
+    let sql = "INSERT INTO message (message_id, campaign_id, recipient, attempt) \
+               SELECT message_id, campaign_id, recipient, attempt FROM {rows} WHERE true \
                ON CONFLICT (message_id, campaign_id, recipient) DO NOTHING RETURNING message_id";
     let rows = batch.query(connection, sql, []).await?;
     Ok(rows.iter().map(|row| row.try_get_by_index(0)).collect::<Result<_, _>>()?)

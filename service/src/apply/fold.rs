@@ -8,6 +8,7 @@ use domain::status::{RecipientStatus, status};
 use domain::{EventKind, Timestamp};
 use sea_orm::{ConnectionTrait, DatabaseBackend, DbErr};
 
+use super::attempts::Attempts;
 use super::pending::{Pending, RecipientKey};
 use super::{addresses, clicks, create};
 use crate::batch::{Batch, Column};
@@ -22,6 +23,9 @@ struct Recipient {
     is_simulator: bool,
     has_ref: bool,
     address_id: i64,
+    /// Which attempt is under way: the how manieth time that the campaign is sent to it.
+    attempt: i32,
+    /// Of that attempt.
     facts: Facts,
     /// Before the new events.
     status: RecipientStatus,
@@ -31,7 +35,7 @@ struct Recipient {
 /// Folds matched events that are new into their recipients, addresses and clicks, and adds the differences to `rollup`.
 pub async fn fold<C: ConnectionTrait>(
     connection: &C,
-    events: &[Pending],
+    events: &mut [Pending],
     rollup: &mut RollUp,
     now: Timestamp,
 ) -> Result<()> {
@@ -42,15 +46,25 @@ pub async fn fold<C: ConnectionTrait>(
     let mut recipients = lock(connection, &keys).await?;
     let before: Vec<_> =
         recipients.values().map(|recipient| contribution(&recipient.facts, recipient.is_simulator)).collect();
+    let mut attempts = assign_attempts(connection, events, &recipients).await?;
     let mut outcomes = addresses::Reports::default();
     let mut refs = BTreeMap::new();
-    for event in events {
+    for event in &*events {
         let Some((key, recipient)) = event.matched.and_then(|key| Some((key, recipients.get_mut(&key)?))) else {
             continue;
         };
-        recipient.facts.add(&event.report());
         // A bounce is about the address that was written to, also where the recipient has got another one since.
-        outcomes.add(event.email_key.as_deref().unwrap_or(&recipient.email_key), event);
+        let written_to = match attempts.add(key, event) {
+            Some(earlier) => {
+                withdraw(&mut recipient.facts, event);
+                &earlier.email_key
+            }
+            None => {
+                recipient.facts.add(&event.report());
+                &recipient.email_key
+            }
+        };
+        outcomes.add(event.email_key.as_deref().unwrap_or(written_to), event);
         if let Some(id) = event.recipient_ref.as_ref().filter(|_| !recipient.has_ref) {
             let known = refs.entry(key).or_insert_with(|| id.clone());
             if id < known {
@@ -60,7 +74,10 @@ pub async fn fold<C: ConnectionTrait>(
     }
     let clicked = events.iter().filter(|event| event.kind == EventKind::Clicked).collect::<Vec<_>>();
     if !clicked.is_empty() {
-        for (key, summary) in clicks::record(connection, &clicked, rollup).await? {
+        for ((key, attempt), summary) in clicks::record(connection, &clicked, rollup).await? {
+            if attempts.set_clicks(key, attempt, summary) {
+                continue;
+            }
             if let Some(recipient) = recipients.get_mut(&key) {
                 recipient.facts.set_clicks(summary);
             }
@@ -75,14 +92,46 @@ pub async fn fold<C: ConnectionTrait>(
         create::learn_refs(connection, refs).await?;
     }
     write(connection, &recipients).await?;
-    write_complaints(connection, &recipients).await?;
+    attempts.write(connection).await?;
+    write_complaints(connection, &recipients, &attempts).await?;
     outcomes.write(connection, now).await
+}
+
+/// Gives each event the attempt that it is about, and reads the earlier ones of those who were sent to again.
+async fn assign_attempts<C: ConnectionTrait>(
+    connection: &C,
+    events: &mut [Pending],
+    recipients: &BTreeMap<RecipientKey, Recipient>,
+) -> Result<Attempts> {
+    let mut sent_again = Vec::new();
+    for (key, recipient) in recipients {
+        if recipient.attempt > 1 {
+            sent_again.push(*key);
+        }
+    }
+    for event in events.iter_mut() {
+        event.attempt = event.matched.and_then(|key| recipients.get(&key)).map_or(1, |recipient| recipient.attempt);
+    }
+    let attempts = Attempts::of(connection, &sent_again).await?;
+    attempts.assign(connection, events).await?;
+    Ok(attempts)
+}
+
+/// Whoever complains about an earlier attempt, or unsubscribes by it, is not to get another one.
+fn withdraw(facts: &mut Facts, event: &Pending) {
+    let slot = match event.kind {
+        EventKind::Complained => &mut facts.complained_at,
+        EventKind::Unsubscribed => &mut facts.unsubscribed_at,
+        _ => return,
+    };
+    *slot = Some(slot.map_or(event.occurred_at, |known| known.min(event.occurred_at)));
 }
 
 /// Notes the complaints that are new, or earlier than was known.
 async fn write_complaints<C: ConnectionTrait>(
     connection: &C,
     recipients: &BTreeMap<RecipientKey, Recipient>,
+    attempts: &Attempts,
 ) -> Result<(), DbErr> {
     let mut batch = Batch::new(&[
         ("campaign_id", Column::Big),
@@ -93,7 +142,8 @@ async fn write_complaints<C: ConnectionTrait>(
     for (key, recipient) in recipients {
         let changed = recipient.facts.complained_at.filter(|at| recipient.complained_at != Some(*at));
         if let Some(at) = changed.filter(|_| !recipient.is_simulator) {
-            batch.push([key.campaign, key.number, recipient.address_id, at.micros()].map(Into::into));
+            let address = attempts.complained_from(*key, at).unwrap_or(recipient.address_id);
+            batch.push([key.campaign, key.number, address, at.micros()].map(Into::into));
         }
     }
     if batch.is_empty() {
@@ -101,7 +151,8 @@ async fn write_complaints<C: ConnectionTrait>(
     }
     let sql = "INSERT INTO complaint (campaign_id, recipient, address_id, complained_at) \
                SELECT campaign_id, recipient, address_id, complained_at FROM {rows} WHERE true \
-               ON CONFLICT (campaign_id, recipient) DO UPDATE SET complained_at = excluded.complained_at";
+               ON CONFLICT (campaign_id, recipient) DO UPDATE SET complained_at = excluded.complained_at, \
+               address_id = excluded.address_id";
     batch.execute(connection, sql, []).await.map(|_| ())
 }
 
@@ -118,20 +169,21 @@ async fn lock<C: ConnectionTrait>(
     };
     let facts = FACT_COLUMNS.split(", ").map(|name| format!("recipient.{name}")).collect::<Vec<_>>().join(", ");
     let sql = format!(
-        "SELECT recipient.campaign_id, recipient.number, email_key, domain, is_simulator, ref IS NOT NULL, address_id, {facts} \
+        "SELECT recipient.campaign_id, recipient.number, email_key, domain, is_simulator, ref IS NOT NULL, address_id, attempt, {facts} \
          FROM {{rows}} JOIN recipient ON recipient.campaign_id = rows.campaign_id AND recipient.number = rows.number \
          ORDER BY recipient.campaign_id, recipient.number {lock}"
     );
     let mut recipients = BTreeMap::new();
     for row in batch.query(connection, &sql, []).await? {
         let key = RecipientKey { campaign: row.try_get_by_index(0)?, number: row.try_get_by_index(1)? };
-        let facts = facts_row::read(&row, 7)?;
+        let facts = facts_row::read(&row, 8)?;
         let recipient = Recipient {
             email_key: row.try_get_by_index(2)?,
             domain: row.try_get_by_index(3)?,
             is_simulator: row.try_get_by_index(4)?,
             has_ref: row.try_get_by_index(5)?,
             address_id: row.try_get_by_index(6)?,
+            attempt: row.try_get_by_index(7)?,
             status: status(&facts).0,
             complained_at: facts.complained_at,
             facts,

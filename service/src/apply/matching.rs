@@ -13,6 +13,15 @@ struct Candidate {
     recipient_ref: Option<String>,
     email_key: String,
     skipped: bool,
+    attempt: i32,
+}
+
+impl Candidate {
+    /// Makes the event one about this recipient.
+    const fn take(&self, event: &mut Pending) {
+        event.matched = Some(self.key);
+        event.attempt = self.attempt;
+    }
 }
 
 /// Finds the campaign and the recipient of each event that has none yet.
@@ -53,15 +62,19 @@ async fn by_ref_in_campaign<C: ConnectionTrait>(connection: &C, events: &mut [Pe
     }
     let mut batch = Batch::new(&[("campaign_id", Column::Big), ("ref", Column::Text)]);
     places.into_iter().for_each(|(campaign, id)| batch.push([campaign.into(), id.into()]));
-    let sql = "SELECT recipient.campaign_id, recipient.ref, recipient.number FROM {rows} \
+    let sql = "SELECT recipient.campaign_id, recipient.ref, recipient.number, recipient.attempt FROM {rows} \
                JOIN recipient ON recipient.ref = rows.ref AND recipient.campaign_id = rows.campaign_id";
-    let mut found: HashMap<(i64, String), i64> = HashMap::new();
+    let mut found: HashMap<(i64, String), (i64, i32)> = HashMap::new();
     for row in batch.query(connection, sql, []).await? {
-        found.insert((row.try_get_by_index(0)?, row.try_get_by_index(1)?), row.try_get_by_index(2)?);
+        let recipient = (row.try_get_by_index(2)?, row.try_get_by_index(3)?);
+        found.insert((row.try_get_by_index(0)?, row.try_get_by_index(1)?), recipient);
     }
     for event in events.iter_mut().filter(|event| event.matched.is_none()) {
         let Some(place) = place(event) else { continue };
-        event.matched = found.get(&place).map(|number| RecipientKey { campaign: place.0, number: *number });
+        if let Some((number, attempt)) = found.get(&place) {
+            event.matched = Some(RecipientKey { campaign: place.0, number: *number });
+            event.attempt = *attempt;
+        }
     }
     Ok(())
 }
@@ -75,7 +88,7 @@ async fn by_message_id<C: ConnectionTrait>(connection: &C, events: &mut [Pending
     let mut batch = Batch::new(&[("message_id", Column::Text)]);
     ids.into_iter().for_each(|id| batch.push([id.into()]));
     let sql = "SELECT message.message_id, recipient.campaign_id, recipient.number, recipient.ref, recipient.email_key, \
-               recipient.skip IS NOT NULL \
+               recipient.skip IS NOT NULL, recipient.attempt \
                FROM {rows} JOIN message ON message.message_id = rows.message_id \
                JOIN recipient ON recipient.campaign_id = message.campaign_id AND recipient.number = message.recipient";
     let candidates = candidates(batch.query(connection, sql, []).await?)?;
@@ -87,8 +100,8 @@ async fn by_message_id<C: ConnectionTrait>(connection: &C, events: &mut [Pending
             (Some(_), None) | (None, _) => true,
         };
         let agreeing: Vec<&Candidate> = found.iter().filter(agrees).collect();
-        if let Some(key) = choose(event, &agreeing) {
-            event.matched = Some(key);
+        if let Some(candidate) = choose(event, &agreeing) {
+            candidate.take(event);
             event.known_message = true;
         }
     }
@@ -104,7 +117,7 @@ async fn by_ref<C: ConnectionTrait>(connection: &C, events: &mut [Pending]) -> R
     let mut batch = Batch::new(&[("ref", Column::Text)]);
     refs.into_iter().for_each(|id| batch.push([id.into()]));
     let sql = "SELECT recipient.ref, recipient.campaign_id, recipient.number, recipient.ref, recipient.email_key, \
-               recipient.skip IS NOT NULL \
+               recipient.skip IS NOT NULL, recipient.attempt \
                FROM {rows} JOIN recipient ON recipient.ref = rows.ref";
     let candidates = candidates(batch.query(connection, sql, []).await?)?;
     for event in events.iter_mut().filter(|event| event.matched.is_none()) {
@@ -117,7 +130,9 @@ async fn by_ref<C: ConnectionTrait>(connection: &C, events: &mut [Pending]) -> R
             (None, false, None) => true,
         };
         let found: Vec<&Candidate> = found.iter().filter(fits).collect();
-        event.matched = choose(event, &found);
+        if let Some(candidate) = choose(event, &found) {
+            candidate.take(event);
+        }
     }
     Ok(())
 }
@@ -133,7 +148,7 @@ pub async fn by_address<C: ConnectionTrait>(connection: &C, events: &mut [Pendin
     let mut batch = Batch::new(&[("campaign_id", Column::Big), ("email_key", Column::Text)]);
     places.iter().for_each(|(campaign, email)| batch.push([(*campaign).into(), email.clone().into()]));
     let sql = "SELECT recipient.email_key, recipient.campaign_id, recipient.number, recipient.ref, recipient.email_key, \
-               recipient.skip IS NOT NULL \
+               recipient.skip IS NOT NULL, recipient.attempt \
                FROM {rows} JOIN recipient ON recipient.campaign_id = rows.campaign_id AND recipient.email_key = rows.email_key";
     let mut found: HashMap<(i64, String), Candidate> = HashMap::new();
     for (email, candidates) in candidates(batch.query(connection, sql, []).await?)? {
@@ -153,7 +168,9 @@ pub async fn by_address<C: ConnectionTrait>(connection: &C, events: &mut [Pendin
             (Some(reported), Some(known)) => reported == known,
             _ => true,
         };
-        event.matched = place(event).and_then(|place| found.get(&place)).filter(agrees).map(|candidate| candidate.key);
+        if let Some(candidate) = place(event).and_then(|place| found.get(&place)).filter(agrees) {
+            candidate.take(event);
+        }
     }
     Ok(())
 }
@@ -193,6 +210,7 @@ fn candidates(rows: Vec<sea_orm::QueryResult>) -> Result<HashMap<String, Vec<Can
             recipient_ref: row.try_get_by_index(3)?,
             email_key: row.try_get_by_index(4)?,
             skipped: row.try_get_by_index(5)?,
+            attempt: row.try_get_by_index(6)?,
         };
         found.entry(row.try_get_by_index(0)?).or_default().push(candidate);
     }
@@ -200,14 +218,14 @@ fn candidates(rows: Vec<sea_orm::QueryResult>) -> Result<HashMap<String, Vec<Can
 }
 
 /// The one candidate; of several the one with the event's address (some providers give one message id to a whole transmission).
-fn choose(event: &Pending, candidates: &[&Candidate]) -> Option<RecipientKey> {
+fn choose<'a>(event: &Pending, candidates: &[&'a Candidate]) -> Option<&'a Candidate> {
     match candidates {
         [] => None,
-        [only] => Some(only.key),
+        [only] => Some(only),
         several => {
             let email = event.email_key.as_ref()?;
-            let fitting = several.iter().filter(|candidate| candidate.email_key == *email);
-            fitting.min_by_key(|candidate| (candidate.skipped, candidate.key)).map(|candidate| candidate.key)
+            let fitting = several.iter().copied().filter(|candidate| candidate.email_key == *email);
+            fitting.min_by_key(|candidate| (candidate.skipped, candidate.key))
         }
     }
 }

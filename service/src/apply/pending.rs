@@ -47,6 +47,8 @@ pub struct Pending {
     /// The campaign, where one of `campaign_keys` is one's.
     pub campaign: Option<i64>,
     pub matched: Option<RecipientKey>,
+    /// The attempt that was under way when it was matched; from [`fold`](super::fold) on, the one that it is about.
+    pub attempt: i32,
     /// Whether its message id led to the recipient, and so need not be learned.
     pub known_message: bool,
 }
@@ -87,6 +89,7 @@ impl Pending {
             names_campaign,
             campaign: None,
             matched: None,
+            attempt: 1,
             known_message: false,
         }
     }

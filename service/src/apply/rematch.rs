@@ -151,6 +151,7 @@ fn pending(row: &QueryResult, reader: Option<&dyn DeliveryReader>) -> Result<Pen
         create,
         campaign: None,
         matched: None,
+        attempt: 1,
         known_message: false,
     })
 }

@@ -1,5 +1,6 @@
 //! Applying on real databases: whatever the order, the repeats, the batches and the number of appliers, the rows are the same.
 
+mod attempts;
 mod beside;
 mod escalation;
 mod pruned;

@@ -19,6 +19,13 @@ pub(crate) const PERSON: &str = "COALESCE((SELECT known.id FROM person known WHE
     (SELECT known.id FROM person_email e JOIN person known ON known.id = e.person_id \
         WHERE e.email_key = r.email_key AND known.deleted_at IS NULL ORDER BY known.is_former_employee, known.id LIMIT 1))";
 
+/// Whether the CRM says that the person must not be written to who the recipient `r` is; never null.
+pub(crate) const REFUSED_BY_CRM: &str = "EXISTS (SELECT 1 FROM person p WHERE p.id = \
+    COALESCE((SELECT known.id FROM person known WHERE known.crm_id = r.crm_id AND known.deleted_at IS NULL), \
+    (SELECT known.id FROM person_email e JOIN person known ON known.id = e.person_id \
+        WHERE e.email_key = r.email_key AND known.deleted_at IS NULL ORDER BY known.is_former_employee, known.id LIMIT 1)) \
+    AND (p.no_mailing OR p.consent = FALSE OR p.is_former_employee))";
+
 /// The persons that recipients are, in the order of their keys.
 pub(crate) async fn of_recipients<C: ConnectionTrait>(
     connection: &C,

@@ -3,6 +3,7 @@
 use std::collections::{BTreeMap, HashSet};
 
 use domain::email::{EmailAddress, InvalidEmail, domain_of_key, key_of};
+use domain::status::SkipReason;
 use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value};
 
@@ -86,6 +87,15 @@ pub struct Row {
     pub crm_id: Said,
     /// All other columns; empty texts and nulls where a column is empty.
     pub attributes: Map<String, Value>,
+    /// Where it is not a line of a file but a person of the CRM.
+    pub person: Option<OfPerson>,
+}
+
+/// What a row says that is a person of the CRM.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct OfPerson {
+    /// Why the CRM does not want the person to be written to, if it does not.
+    pub skip: Option<SkipReason>,
 }
 
 impl Row {

@@ -13,6 +13,7 @@ use super::plan::{Fresh, Known};
 use super::write::Target;
 use crate::batch::{Batch, Column};
 use crate::error::{Result, ServiceError};
+use crate::reminders::UNSUBSCRIBED;
 
 /// An address that is stored.
 #[derive(Clone, Copy, Debug)]
@@ -21,6 +22,8 @@ pub struct Address {
     pub id: i64,
     /// Why it is not to be written to, if it is not.
     pub skip: Option<SkipReason>,
+    /// Its user unsubscribed, and has not subscribed since.
+    pub is_unsubscribed: bool,
 }
 
 /// Finds things within a transaction.
@@ -52,7 +55,7 @@ impl Lookup<'_> {
         let lock = if self.postgres { "FOR NO KEY UPDATE OF r" } else { "" };
         let sql = format!(
             "SELECT r.number, r.email_key, r.domain, r.ref, r.name, r.company, r.owner, r.crm_id, r.attributes, r.is_simulator, \
-                r.status, r.skip, r.import_id \
+                r.status, r.skip, r.import_id, r.attempt \
              FROM {{rows}} CROSS JOIN recipient AS r \
              WHERE r.campaign_id = rows.campaign_id AND r.number = rows.number ORDER BY r.number {lock}"
         );
@@ -100,7 +103,14 @@ impl Lookup<'_> {
     /// # Errors
     /// Those of the database.
     pub async fn addresses(&self, fresh: &[Fresh<'_>], now: Timestamp) -> Result<HashMap<String, Address>> {
-        let mut keys: Vec<&str> = fresh.iter().map(|new| new.row.email_key.as_str()).collect();
+        self.addresses_of(fresh.iter().map(|new| new.row.email_key.as_str()).collect(), now).await
+    }
+
+    /// These addresses, made where they are not known yet.
+    ///
+    /// # Errors
+    /// Those of the database.
+    pub async fn addresses_of(&self, mut keys: Vec<&str>, now: Timestamp) -> Result<HashMap<String, Address>> {
         keys.sort_unstable();
         keys.dedup();
         let mut batch = Batch::new(&[("email_key", Column::Text)]);
@@ -111,7 +121,8 @@ impl Lookup<'_> {
         // What the foreign key would lock one by one.
         let lock = if self.postgres { "FOR KEY SHARE OF a" } else { "" };
         let select = format!(
-            "SELECT a.email_key, a.id, a.block_reason, a.last_complained_at, a.consent_given_at FROM {{rows}} CROSS JOIN address AS a WHERE a.email_key = rows.email_key \
+            "SELECT a.email_key, a.id, a.block_reason, a.last_complained_at, a.consent_given_at, {UNSUBSCRIBED} \
+             FROM {{rows}} CROSS JOIN address AS a WHERE a.email_key = rows.email_key \
              ORDER BY a.email_key {lock}"
         );
         let found = batch.query(self.transaction, &select, []).await?;
@@ -121,7 +132,12 @@ impl Lookup<'_> {
                 blocked: row.try_get_by_index::<Option<i16>>(2)?.and_then(BlockReason::from_code),
                 consent: Consent { complained_at: time(3)?, given_at: time(4)? },
             };
-            Ok((row.try_get_by_index(0)?, Address { id: row.try_get_by_index(1)?, skip: standing.skip_reason() }))
+            let address = Address {
+                id: row.try_get_by_index(1)?,
+                skip: standing.skip_reason(),
+                is_unsubscribed: row.try_get_by_index(5)?,
+            };
+            Ok((row.try_get_by_index(0)?, address))
         };
         Ok(found.iter().map(read).collect::<Result<_, _>>()?)
     }
@@ -152,5 +168,6 @@ fn read_known(row: &QueryResult, import: i64) -> Result<Known> {
         status: RecipientStatus::from_code(status).ok_or_else(unknown)?,
         is_skipped: row.try_get_by_index::<Option<i16>>(11)?.is_some(),
         is_claimed: row.try_get_by_index::<Option<i64>>(12)? == Some(import),
+        attempt: row.try_get_by_index(13)?,
     })
 }

@@ -5,6 +5,8 @@
 //! in the order of numbers that is not marked. So the n-th occurrence in a file meets what the n-th occurrence made before, in any
 //! number of batches and without keeping the file's addresses in memory, and importing a file twice changes nothing. Where none is
 //! left, the row is a new recipient: a double, if there is one with its address already.
+//!
+//! A row that is a person of the CRM stands for nobody who is another person there: two who share an address are doubles.
 
 use std::collections::HashMap;
 
@@ -46,6 +48,8 @@ pub struct Known {
     pub is_skipped: bool,
     /// A row of this import stands for it.
     pub is_claimed: bool,
+    /// The attempt that is under way.
+    pub attempt: i32,
 }
 
 /// A row that is a recipient of its own.
@@ -156,9 +160,15 @@ impl Campaign {
     /// The first recipient with the row's address that no row stands for yet. One with an id of its own is met by rows with that id,
     /// and by rows that have none.
     fn unclaimed(&self, row: &Row) -> Option<usize> {
+        let is_other_person = |known: &Known| {
+            row.person.is_some() && known.crm_id.is_some() && Some(&known.crm_id) != row.crm_id.as_ref()
+        };
         let fits = |place: &usize| {
             let known = self.recipients.get(*place);
-            known.is_some_and(|known| !known.is_claimed && (row.recipient_id.is_none() || known.recipient_id.is_none()))
+            known.is_some_and(|known| {
+                let may_be = row.recipient_id.is_none() || known.recipient_id.is_none();
+                !known.is_claimed && may_be && !is_other_person(known)
+            })
         };
         self.by_address.get(&row.email_key)?.iter().copied().find(fits)
     }
@@ -179,7 +189,8 @@ impl Fresh<'_> {
         } else if self.is_double {
             Some(SkipReason::Duplicate)
         } else {
-            of_address
+            // What the CRM says stands, also when the address is well again.
+            self.row.person.and_then(|person| person.skip).or(of_address)
         };
         Facts { skip, sent_at: sent_at.filter(|_| skip.is_none()), ..Facts::default() }
     }

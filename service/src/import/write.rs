@@ -19,7 +19,7 @@ use super::plan::{Claimed, Decided, Fresh, Known, decide};
 use super::{Chunk, Counts, Issue};
 use crate::access::Services;
 use crate::batch::{Batch, Column};
-use crate::campaigns;
+use crate::campaigns::{self, CampaignRow};
 use crate::changes::Change;
 use crate::crm::mirror::{self, Imported};
 use crate::db::{execute, query_one};
@@ -56,31 +56,15 @@ pub async fn write(services: &Services, target: Target, after: i64, chunk: &Chun
 
 async fn write_once(services: &Services, target: Target, after: i64, chunk: &Chunk) -> Result<Counts> {
     let transaction = services.db.begin_keyed().await?;
-    let campaign = campaigns::lock(&transaction, services.db.is_postgres(), target.campaign).await?;
-    if campaign.state == CampaignState::Canceled {
-        return Err(Refusal::new(RefusalCode::Conflict, "this campaign was cancelled: it takes no recipients").into());
-    }
-    let lookup = Lookup { transaction: &transaction, postgres: services.db.is_postgres(), target };
-    let known = lookup.known(&chunk.rows).await?;
-    let mut batch = Writing {
-        lookup,
-        transaction: &transaction,
-        target,
-        now: services.now(),
-        sent_at: campaign.sent_at.filter(|_| campaign.state == CampaignState::Sent),
-        counts: Counts::default(),
-        rollup: RollUp::default(),
-        messages: Batch::new(MESSAGE),
-    };
-    let Decided { fresh, claimed, mut issues } = decide(&chunk.rows, known);
-    batch.insert(&fresh).await?;
-    batch.update(claimed).await?;
+    let campaign = open(&transaction, services, target.campaign).await?;
+    let sent_at = campaign.sent_at.filter(|_| campaign.state == CampaignState::Sent);
+    let Written { mut counts, rollup, mut issues, .. } =
+        write_rows(&transaction, services, target, &chunk.rows, sent_at).await?;
     if services.crm.is_builtin() {
         mirror::learn(&transaction, &persons(&chunk.rows), services.now()).await?;
     }
     issues.extend(chunk.issues.iter().cloned());
-    batch.counts.rejected += i64::try_from(issues.len()).unwrap_or(i64::MAX);
-    let (counts, rollup) = (batch.counts, batch.rollup);
+    counts.rejected += i64::try_from(issues.len()).unwrap_or(i64::MAX);
     advance(&transaction, target, (after, chunk.last_line), counts).await?;
     report(&transaction, target, issues).await?;
     let changes = rollup.campaigns().next().is_some();
@@ -90,6 +74,55 @@ async fn write_once(services: &Services, target: Target, after: i64, chunk: &Chu
         services.changes.publish(Change::Campaign(target.campaign));
     }
     Ok(counts)
+}
+
+/// The campaign, locked, if it takes recipients.
+pub(super) async fn open(transaction: &DatabaseTransaction, services: &Services, campaign: i64) -> Result<CampaignRow> {
+    let campaign = campaigns::lock(transaction, services.db.is_postgres(), campaign).await?;
+    if campaign.state == CampaignState::Canceled {
+        return Err(Refusal::new(RefusalCode::Conflict, "this campaign was cancelled: it takes no recipients").into());
+    }
+    Ok(campaign)
+}
+
+/// What came of rows that were written.
+#[derive(Debug)]
+pub(super) struct Written {
+    /// Without those that can be no recipient.
+    pub counts: Counts,
+    /// To be written at the end of the transaction.
+    pub rollup: RollUp,
+    /// The rows that can be no recipient.
+    pub issues: Vec<Issue>,
+    /// The new recipients that are not to be sent to, by their numbers.
+    pub skipped: Vec<(SkipReason, i64)>,
+}
+
+/// Decides what becomes of rows, and writes that. The campaign is locked by the caller; with `sent_at`, its recipients have been sent to.
+pub(super) async fn write_rows(
+    transaction: &DatabaseTransaction,
+    services: &Services,
+    target: Target,
+    rows: &[Row],
+    sent_at: Option<Timestamp>,
+) -> Result<Written> {
+    let lookup = Lookup { transaction, postgres: services.db.is_postgres(), target };
+    let known = lookup.known(rows).await?;
+    let mut batch = Writing {
+        lookup,
+        transaction,
+        target,
+        now: services.now(),
+        sent_at,
+        counts: Counts::default(),
+        rollup: RollUp::default(),
+        messages: Batch::new(MESSAGE),
+        skipped: Vec::new(),
+    };
+    let Decided { fresh, claimed, issues } = decide(rows, known);
+    batch.insert(&fresh).await?;
+    batch.update(claimed).await?;
+    Ok(Written { counts: batch.counts, rollup: batch.rollup, issues, skipped: batch.skipped })
 }
 
 /// Whom a file calls persons of the CRM.
@@ -107,7 +140,8 @@ fn persons(rows: &[Row]) -> Vec<Imported> {
     rows.iter().filter_map(person).collect()
 }
 
-const MESSAGE: &[(&str, Column)] = &[("message_id", Column::Text), ("recipient", Column::Big)];
+const MESSAGE: &[(&str, Column)] =
+    &[("message_id", Column::Text), ("recipient", Column::Big), ("attempt", Column::Int)];
 const RECIPIENT: &[(&str, Column)] = &[
     ("number", Column::Big),
     ("address_id", Column::Big),
@@ -139,6 +173,7 @@ const CHANGE: &[(&str, Column)] = &[
     ("attributes", Column::Text),
     ("status", Column::Small),
     ("sent_at", Column::Big),
+    ("is_marked", Column::Bool),
 ];
 
 /// A transaction that is being put together.
@@ -152,6 +187,7 @@ struct Writing<'a> {
     counts: Counts,
     rollup: RollUp,
     messages: Batch,
+    skipped: Vec<(SkipReason, i64)>,
 }
 
 impl Writing<'_> {
@@ -167,17 +203,21 @@ impl Writing<'_> {
             let row = new.row;
             let address = addresses.get(&row.email_key);
             let address = address.ok_or_else(|| ServiceError::Inconsistent("an address was not stored".to_owned()))?;
-            let facts = new.facts(address.skip, self.sent_at);
+            let unsubscribed = (row.person.is_some() && address.is_unsubscribed).then_some(SkipReason::NoSubscription);
+            let facts = new.facts(address.skip.or(unsubscribed), self.sent_at);
             let (status, _) = status(&facts);
             match facts.skip {
-                Some(_) => self.counts.skipped += 1,
+                Some(reason) => {
+                    self.counts.skipped += 1;
+                    self.skipped.push((reason, number));
+                }
                 None => self.counts.imported += 1,
             }
             let now = contribution(&facts, new.is_simulator());
             self.rollup.change(self.target.campaign, row.domain(), &Contribution::default(), &now);
             self.rollup.by_status.change(self.target.campaign, number, None, status);
             if let Some(id) = &row.message_id {
-                self.messages.push([id.clone().into(), number.into()]);
+                self.messages.push([id.clone().into(), number.into(), 1_i32.into()]);
             }
             batch.push([
                 number.into(),
@@ -222,7 +262,7 @@ impl Writing<'_> {
     async fn update(&mut self, claimed: Vec<Claimed<'_>>) -> Result<()> {
         for Claimed { known, row, .. } in &claimed {
             if let Some(id) = &row.message_id {
-                self.messages.push([id.clone().into(), known.number.into()]);
+                self.messages.push([id.clone().into(), known.number.into(), known.attempt.into()]);
             }
         }
         let new_message = self.add_messages().await?;
@@ -238,7 +278,12 @@ impl Writing<'_> {
             } else {
                 self.counts.unchanged += 1;
             }
+            // Who was there before its person was found on a list stays when the person leaves that list.
+            let is_marked = row.person.is_none();
             if !is_changed {
+                if !is_marked {
+                    continue;
+                }
                 same.push([self.target.campaign.into(), known.number.into()]);
                 continue;
             }
@@ -257,6 +302,7 @@ impl Writing<'_> {
                 known.attributes.into(),
                 known.status.code().into(),
                 sent_at.map(Timestamp::micros).into(),
+                is_marked.into(),
             ]);
         }
         if !same.is_empty() {
@@ -265,7 +311,7 @@ impl Writing<'_> {
             same.execute(self.transaction, sql, [self.target.import.into()]).await?;
         }
         if !changed.is_empty() {
-            let sql = "UPDATE recipient SET import_id = {1}, ref = rows.ref, name = rows.name, company = rows.company, \
+            let sql = "UPDATE recipient SET import_id = CASE WHEN rows.is_marked THEN {1} ELSE recipient.import_id END, ref = rows.ref, name = rows.name, company = rows.company, \
                     owner = rows.owner, crm_id = rows.crm_id, attributes = rows.attributes, status = rows.status, \
                     sent_at = COALESCE(recipient.sent_at, rows.sent_at) \
                 FROM {rows} WHERE recipient.campaign_id = rows.campaign_id AND recipient.number = rows.number";
@@ -292,8 +338,8 @@ impl Writing<'_> {
         if messages.is_empty() {
             return Ok(HashSet::new());
         }
-        let sql = "INSERT INTO message (message_id, campaign_id, recipient) \
-            SELECT message_id, {1}, recipient FROM {rows} WHERE true ON CONFLICT DO NOTHING RETURNING recipient";
+        let sql = "INSERT INTO message (message_id, campaign_id, recipient, attempt) \
+            SELECT message_id, {1}, recipient, attempt FROM {rows} WHERE true ON CONFLICT DO NOTHING RETURNING recipient";
         let new = messages.query(self.transaction, sql, [self.target.campaign.into()]).await?;
         Ok(numbers(&new)?.into_iter().collect())
     }
@@ -315,7 +361,12 @@ async fn report(transaction: &DatabaseTransaction, target: Target, issues: Vec<I
 }
 
 /// Moves the import on from one line to another. It fails where the import is not at the first: somebody else works on it.
-async fn advance(transaction: &DatabaseTransaction, target: Target, lines: (i64, i64), counts: Counts) -> Result<()> {
+pub(super) async fn advance(
+    transaction: &DatabaseTransaction,
+    target: Target,
+    lines: (i64, i64),
+    counts: Counts,
+) -> Result<()> {
     let changed = execute(
         transaction,
         "UPDATE import SET lines_done = $3, read_count = read_count + $4, imported = imported + $5, updated = updated + $6, \

@@ -47,12 +47,18 @@ coded_enum! {
         CreateFollowUps = 20 "CREATE_FOLLOW_UPS",
         /// Tells the CRM of bounces, withdrawn consent and who has left.
         ReportToCrm = 21 "REPORT_TO_CRM",
+        /// Imports the members of selections and projects as recipients.
+        ImportMembers = 22 "IMPORT_MEMBERS",
+        /// Reads the recipients of a campaign from its selections and projects again.
+        ReloadRecipients = 23 "RELOAD_RECIPIENTS",
         /// Corrects addresses as a file says.
         ImportCorrections = 24 "IMPORT_CORRECTIONS",
         /// Has recipients take the corrected address.
         ApplyCorrection = 25 "APPLY_CORRECTION",
         /// Looks for addresses that may be written wrongly.
         SuggestCorrections = 26 "SUGGEST_CORRECTIONS",
+        /// Has a campaign sent again to those who have not got it.
+        Resend = 27 "RESEND",
         /// Tells the CRM of corrected addresses.
         PushCorrections = 28 "PUSH_CORRECTIONS",
     }
@@ -85,7 +91,10 @@ impl JobKind {
             | Self::AddToProject
             | Self::CreateFollowUps
             | Self::ImportCorrections
-            | Self::SuggestCorrections => Queue::Bulk,
+            | Self::SuggestCorrections
+            | Self::ImportMembers
+            | Self::ReloadRecipients
+            | Self::Resend => Queue::Bulk,
             Self::Rematch
             | Self::SettleRecipients
             | Self::ReportToCrm

@@ -47,7 +47,7 @@ pub enum RecipientFilter {
     Owner(Vec<String>),
     /// Whether the CRM knows the person.
     InCrm(bool),
-    /// Whether the address was corrected, and nothing has failed since.
+    /// Whether the address was corrected since it last failed.
     Corrected(bool),
     /// Whether the address belongs to a provider's simulator. Without this condition a list leaves them out, as the figures do.
     Simulator(bool),
@@ -212,14 +212,14 @@ impl RecipientFilter {
                 sql.push(")");
             }
             Self::InCrm(known) => lower_flag(sql, *known, IS_PERSON),
-            Self::Corrected(corrected) => {
-                let since = "r.corrected_at IS NOT NULL AND (r.failure_at IS NULL OR r.corrected_at > r.failure_at)";
-                lower_flag(sql, *corrected, since);
-            }
+            Self::Corrected(corrected) => lower_flag(sql, *corrected, CORRECTED),
             Self::Simulator(simulator) => lower_flag(sql, *simulator, "r.is_simulator"),
         }
     }
 }
+
+/// Whether the address of the recipient `r` was corrected since it last failed; never null.
+const CORRECTED: &str = "(r.corrected_at IS NOT NULL AND (r.failure_at IS NULL OR r.corrected_at > r.failure_at))";
 
 /// The domain in the form of the column: lower case and ASCII.
 fn domain_key(domain: &str) -> String {

@@ -16,10 +16,10 @@ use crate::error::Result;
 use crate::facts_row::{self, FACT_COLUMNS};
 
 /// Whether the user of the address `a` withdrew their consent: by a complaint, and has not consented since.
-pub(super) const CONSENT_WITHDRAWN: &str =
+pub(crate) const CONSENT_WITHDRAWN: &str =
     "(a.last_complained_at IS NOT NULL AND (a.consent_given_at IS NULL OR a.consent_given_at < a.last_complained_at))";
 /// Whether the user of the address `a` unsubscribed, and has not subscribed since.
-pub(super) const UNSUBSCRIBED: &str =
+pub(crate) const UNSUBSCRIBED: &str =
     "(a.unsubscribed_at IS NOT NULL AND (a.subscribed_at IS NULL OR a.subscribed_at < a.unsubscribed_at))";
 
 /// Somebody who may be reminded.

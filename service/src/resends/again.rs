@@ -1,0 +1,190 @@
+//! Starting the next attempt of recipients that somebody has judged.
+
+use domain::Timestamp;
+use domain::campaign::CampaignState;
+use domain::contribution::contribution;
+use domain::facts::Facts;
+use domain::health::AddressHealth;
+use domain::reminder::Address;
+use domain::resend::Candidate;
+use domain::status::{SkipReason, status};
+use sea_orm::{ConnectionTrait, DatabaseBackend, QueryResult};
+
+use crate::audit;
+use crate::batch::{Batch, Column};
+use crate::campaigns::CampaignRow;
+use crate::crm::people::REFUSED_BY_CRM;
+use crate::db::execute;
+use crate::error::{Result, ServiceError};
+use crate::facts_row::{self, CHANGE_COLUMNS, FACT_COLUMNS};
+use crate::recipients::RecipientKey;
+use crate::reminders::{CONSENT_WITHDRAWN, UNSUBSCRIBED};
+use crate::rollup::RollUp;
+use crate::subject::Subject;
+
+/// A recipient that is locked, with everything that decides whether it is sent to again.
+#[derive(Clone, Debug)]
+pub(crate) struct Target {
+    /// Which one.
+    pub key: RecipientKey,
+    /// What is known of it.
+    pub facts: Facts,
+    domain: String,
+    is_simulator: bool,
+    address: Address,
+    is_refused_by_crm: bool,
+    corrected_at: Option<Timestamp>,
+}
+
+impl Target {
+    /// As the domain asks about it.
+    pub(crate) const fn candidate(&self) -> Candidate<'_> {
+        Candidate {
+            facts: &self.facts,
+            is_simulator: self.is_simulator,
+            address: self.address,
+            is_refused_by_crm: self.is_refused_by_crm,
+            corrected_at: self.corrected_at,
+        }
+    }
+}
+
+const KEY: &[(&str, Column)] = &[("campaign_id", Column::Big), ("number", Column::Big)];
+
+/// Locks these recipients, in the order of their keys, and reads them. The campaign is locked by the caller.
+pub(crate) async fn lock<C: ConnectionTrait>(connection: &C, keys: &[RecipientKey]) -> Result<Vec<Target>> {
+    if keys.is_empty() {
+        return Ok(Vec::new());
+    }
+    let mut batch = Batch::new(KEY);
+    keys.iter().for_each(|key| batch.push([key.campaign.into(), key.number.into()]));
+    let lock = match connection.get_database_backend() {
+        DatabaseBackend::Postgres => "FOR UPDATE OF r",
+        _ => "",
+    };
+    let facts = FACT_COLUMNS.split(", ").map(|name| format!("r.{name}")).collect::<Vec<_>>().join(", ");
+    let sql = format!(
+        "SELECT r.campaign_id, r.number, r.domain, r.is_simulator, r.corrected_at, a.health, a.former_employee_at IS NOT NULL, \
+            a.deleted_at IS NOT NULL, {CONSENT_WITHDRAWN}, {UNSUBSCRIBED}, \
+            {REFUSED_BY_CRM}, \
+            {facts} \
+         FROM {{rows}} CROSS JOIN recipient r CROSS JOIN address a \
+         WHERE r.campaign_id = rows.campaign_id AND r.number = rows.number AND a.id = r.address_id \
+         ORDER BY r.campaign_id, r.number {lock}"
+    );
+    let rows = batch.query(connection, &sql, []).await?;
+    rows.iter().map(read).collect()
+}
+
+fn read(row: &QueryResult) -> Result<Target> {
+    Ok(Target {
+        key: RecipientKey { campaign: row.try_get_by_index(0)?, number: row.try_get_by_index(1)? },
+        domain: row.try_get_by_index(2)?,
+        is_simulator: row.try_get_by_index(3)?,
+        corrected_at: row.try_get_by_index::<Option<i64>>(4)?.map(Timestamp::from_micros),
+        address: Address {
+            // A health that this version does not know is none to write to.
+            health: AddressHealth::from_code(row.try_get_by_index(5)?).unwrap_or(AddressHealth::Blocked),
+            is_former_employee: row.try_get_by_index(6)?,
+            is_deleted: row.try_get_by_index(7)?,
+            is_consent_withdrawn: row.try_get_by_index(8)?,
+            is_unsubscribed: row.try_get_by_index(9)?,
+        },
+        is_refused_by_crm: row.try_get_by_index(10)?,
+        facts: facts_row::read(row, 11)?,
+    })
+}
+
+/// Starts the next attempt of recipients that were locked in this transaction: what became of them until now becomes an earlier attempt
+/// that ends at `now`, and they are `READY`. Whether they may be sent to again has been judged by the caller.
+pub(crate) async fn start<C: ConnectionTrait>(
+    connection: &C,
+    targets: &[&Target],
+    rollup: &mut RollUp,
+    now: Timestamp,
+) -> Result<()> {
+    if targets.is_empty() {
+        return Ok(());
+    }
+    let (mut keys, mut changes) = (Batch::new(KEY), Batch::new(CHANGE_COLUMNS));
+    for target in targets {
+        let RecipientKey { campaign, number } = target.key;
+        keys.push([campaign.into(), number.into()]);
+        // What is said once about the campaign holds for all attempts: nobody who complained is `READY` after this.
+        let Facts { complained_at, unsubscribed_at, .. } = target.facts;
+        let ready = Facts { complained_at, unsubscribed_at, ..Facts::default() };
+        changes.push_row(facts_row::batch_row(campaign, number, &ready));
+        count(rollup, target, &ready);
+    }
+    let facts = FACT_COLUMNS.split(", ").map(|name| format!("r.{name}")).collect::<Vec<_>>().join(", ");
+    let sql = format!(
+        "INSERT INTO attempt (campaign_id, number, attempt, address_id, email_key, email, status, skip_reason, {FACT_COLUMNS}, ended_at) \
+         SELECT r.campaign_id, r.number, r.attempt, r.address_id, r.email_key, r.email, r.status, r.skip_reason, {facts}, {{1}} \
+         FROM {{rows}} CROSS JOIN recipient r WHERE r.campaign_id = rows.campaign_id AND r.number = rows.number"
+    );
+    let kept = keys.execute(connection, &sql, [now.micros().into()]).await?;
+    if usize::try_from(kept).ok() != Some(targets.len()) {
+        return Err(ServiceError::Inconsistent("a recipient is gone while it was locked".to_owned()));
+    }
+    let sql = format!(
+        "UPDATE recipient SET {}, attempt = recipient.attempt + 1 FROM {{rows}} \
+         WHERE recipient.campaign_id = rows.campaign_id AND recipient.number = rows.number",
+        facts_row::assignments()
+    );
+    changes.execute(connection, &sql, []).await?;
+    Ok(())
+}
+
+/// Takes recipients back who were left out before anything was sent to them: they are to be sent to, still for the first time.
+pub(crate) async fn take_back<C: ConnectionTrait>(
+    connection: &C,
+    targets: &[&Target],
+    rollup: &mut RollUp,
+) -> Result<()> {
+    if targets.is_empty() {
+        return Ok(());
+    }
+    let mut batch = Batch::new(&[
+        ("campaign_id", Column::Big),
+        ("number", Column::Big),
+        ("status", Column::Small),
+        ("skip_reason", Column::Small),
+    ]);
+    for target in targets {
+        let facts = Facts { skip: None, ..target.facts.clone() };
+        let (after, reason) = status(&facts);
+        let RecipientKey { campaign, number } = target.key;
+        batch.push([campaign.into(), number.into(), after.code().into(), reason.map(SkipReason::code).into()]);
+        count(rollup, target, &facts);
+    }
+    let sql = "UPDATE recipient SET skip = NULL, status = rows.status, skip_reason = rows.skip_reason FROM {rows} \
+               WHERE recipient.campaign_id = rows.campaign_id AND recipient.number = rows.number";
+    batch.execute(connection, sql, []).await?;
+    Ok(())
+}
+
+/// Counts a recipient of which something else is known now.
+fn count(rollup: &mut RollUp, target: &Target, after: &Facts) {
+    let RecipientKey { campaign, number } = target.key;
+    let [was, is] = [&target.facts, after].map(|facts| contribution(facts, target.is_simulator));
+    rollup.change(campaign, &target.domain, &was, &is);
+    rollup.by_status.change(campaign, number, Some(status(&target.facts).0), status(after).0);
+}
+
+/// Has a campaign that was sent be one that is being sent, because there is somebody in it to be sent to. In that state those who are
+/// `READY` are sent to, follow their addresses until then, and can be cancelled. A draft stays one; when the campaign was first sent
+/// stays known.
+pub(crate) async fn reopen<C: ConnectionTrait>(
+    connection: &C,
+    campaign: &CampaignRow,
+    subject: &Subject,
+    now: Timestamp,
+) -> Result<()> {
+    if campaign.state != CampaignState::Sent {
+        return Ok(());
+    }
+    let sql = "UPDATE campaign SET state = $2 WHERE id = $1";
+    execute(connection, sql, [campaign.id.into(), CampaignState::Sending.code().into()]).await?;
+    audit::record(connection, now, subject, "campaign.reopened", format!("campaign:{}", campaign.id), None).await?;
+    Ok(())
+}
