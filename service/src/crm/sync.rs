@@ -15,11 +15,13 @@ use crate::audit;
 use crate::batch::{Batch, Column};
 use crate::db::{execute, query_all, query_one};
 use crate::error::{Causes, Refusal, RefusalCode, Result, ServiceError};
-use crate::jobs::{self, ClaimedJob, Job, JobKind, JobProgress, NewJob};
+use crate::jobs::{self, ClaimedJob, Job, JobKind, JobProgress, JobState, NewJob, Queue};
 use crate::schedule;
 
 /// Clocks differ: what changed so long before a reading began is read again by the next one, in seconds.
 const OVERLAP: i64 = 300;
+/// A job that needs a reading looks so often whether that is done, in seconds.
+const WAIT: i64 = 2;
 /// A reading that finds less than this part of the persons that were known is not believed: it marks nobody as gone.
 const BELIEVED: (i64, i64) = (1, 2);
 
@@ -31,6 +33,8 @@ pub struct Request {
     pub complete: bool,
     /// Only these selections, by our ids.
     pub selections: Option<Vec<i64>>,
+    /// The same of projects. Where only one of the two is given, nothing is read of the other.
+    pub projects: Option<Vec<i64>>,
 }
 
 /// What a job read.
@@ -75,7 +79,7 @@ impl Marketer {
         for id in selections.iter().flatten() {
             lists::require(&transaction, ListKind::Selection, *id, &["selectionIds"]).await?;
         }
-        self.order_sync(transaction, Request { complete: false, selections }).await
+        self.order_sync(transaction, Request { selections, ..Request::default() }).await
     }
 
     /// Has everything read from the CRM, by a job.
@@ -83,12 +87,12 @@ impl Marketer {
     /// # Errors
     /// Those of the database.
     pub async fn sync_crm(&self, complete: bool) -> Result<Job> {
-        self.order_sync(self.services.db.begin().await?, Request { complete, selections: None }).await
+        self.order_sync(self.services.db.begin().await?, Request { complete, ..Request::default() }).await
     }
 
     async fn order_sync(&self, transaction: DatabaseTransaction, request: Request) -> Result<Job> {
         let now = self.services.now();
-        let queue = if request.selections.is_some() { jobs::Queue::Interactive } else { JobKind::SyncCrm.queue() };
+        let queue = if request.selections.is_some() { Queue::Interactive } else { JobKind::SyncCrm.queue() };
         let job = NewJob::new(JobKind::SyncCrm, serde_json::to_value(request)?, &self.subject.id, now);
         let job = jobs::enqueue(&transaction, NewJob { queue, ..job }, now).await?;
         audit::record(&transaction, now, &self.subject, "crm.sync", format!("job:{job}"), None).await?;
@@ -120,6 +124,44 @@ impl Services {
         jobs::enqueue(self.db.write(), job, now).await?;
         self.jobs_were_added();
         Ok(true)
+    }
+}
+
+/// Sees that these lists, and the persons that changed, have been read since `job` was ordered, before it goes by them: another job reads
+/// them, and this one waits.
+///
+/// # Errors
+/// [`ServiceError::Later`] until they are read; a refusal where they could not be; those of the database.
+pub(crate) async fn read_before(
+    services: &Services,
+    job: &ClaimedJob,
+    selections: Vec<i64>,
+    projects: Vec<i64>,
+) -> Result<()> {
+    if services.crm.is_builtin() || (selections.is_empty() && projects.is_empty()) {
+        return Ok(());
+    }
+    let now = services.now();
+    let request = Request { complete: false, selections: Some(selections), projects: Some(projects) };
+    let reading = NewJob {
+        idempotency_key: Some(format!("read-before-{}", job.id)),
+        queue: Queue::Interactive,
+        ..NewJob::new(JobKind::SyncCrm, serde_json::to_value(request)?, &job.created_by, now)
+    };
+    let transaction = services.db.begin().await?;
+    let id = jobs::enqueue(&transaction, reading, now).await?;
+    let reading = jobs::get(&transaction, id).await?;
+    transaction.commit().await?;
+    match reading.state {
+        JobState::Succeeded => Ok(()),
+        JobState::Queued | JobState::Running => {
+            services.jobs_were_added();
+            Err(ServiceError::Later { why: "the CRM is being read", seconds: WAIT, source: None })
+        }
+        JobState::Failed | JobState::Canceled => {
+            let why = reading.error.unwrap_or_else(|| "that was called off".to_owned());
+            Err(Refusal::new(RefusalCode::Conflict, format!("the CRM could not be read: {why}")).into())
+        }
     }
 }
 
@@ -331,9 +373,10 @@ impl Work<'_> {
     /// The next list whose members matter: those that were asked for; else those that were made or read here before, or that campaigns
     /// take their recipients from.
     async fn next_list(&self, list: ListKind, after: i64) -> Result<Option<i64>> {
-        if let Some(selections) = &self.request.selections {
-            let next = selections.iter().copied().filter(|id| *id > after).min();
-            return Ok(next.filter(|_| list == ListKind::Selection));
+        let Request { selections, projects, .. } = &self.request;
+        if selections.is_some() || projects.is_some() {
+            let wanted = if list == ListKind::Selection { selections } else { projects };
+            return Ok(wanted.iter().flatten().copied().filter(|id| *id > after).min());
         }
         let (table, members) = (table(list), member_table(list));
         let sql = format!(

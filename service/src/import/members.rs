@@ -22,6 +22,7 @@ use crate::audit;
 use crate::campaigns;
 use crate::changes::Change;
 use crate::crm::lists::table;
+use crate::crm::sync;
 use crate::db::{execute, query_one};
 use crate::error::{Refusal, RefusalCode, Result};
 use crate::jobs::{self, ClaimedJob, Job, JobKind, JobProgress, NewJob};
@@ -187,6 +188,9 @@ async fn require<C: ConnectionTrait>(connection: &C, table: &str, id: i64, field
 /// the database and of reading.
 pub async fn run(services: &Services, job: &ClaimedJob) -> Result<MembersImported> {
     let payload: Payload = serde_json::from_value(job.payload.clone())?;
+    if job.position.is_none() {
+        read_before(services, job, &payload.sources).await?;
+    }
     let mut at: Position = job.position.clone().map(serde_json::from_value).transpose()?.unwrap_or_default();
     while !at.are_members_done {
         step(services, job, &payload, &mut at).await?;
@@ -205,6 +209,12 @@ pub async fn run(services: &Services, job: &ClaimedJob) -> Result<MembersImporte
     jobs::finish(&transaction, services, job, progress(counts), &result).await?;
     transaction.commit().await?;
     Ok(result)
+}
+
+/// Has the lists, and the persons that changed, read from the CRM first, where one is connected.
+async fn read_before(services: &Services, job: &ClaimedJob, sources: &Sources) -> Result<()> {
+    let of = |kind| sources.lists.iter().filter(move |list| list.kind == kind).map(|list| list.id).collect();
+    sync::read_before(services, job, of(ListKind::Selection), of(ListKind::Project)).await
 }
 
 const fn progress(counts: Counts) -> JobProgress {

@@ -118,6 +118,10 @@ pub async fn reload(services: &Services, job: &ClaimedJob) -> Result<Reloaded> {
     let payload: Payload = serde_json::from_value(job.payload.clone())?;
     let mut at: Position = job.position.clone().map(serde_json::from_value).transpose()?.unwrap_or_default();
     at.reloaded.campaign_id = payload.campaign_id;
+    if job.position.is_none() {
+        let sources = sources::of_campaign(services.db.read(), payload.campaign_id).await?;
+        super::read_before(services, job, &sources).await?;
+    }
     while !step(services, job, &payload, &mut at).await? {}
     Ok(at.reloaded)
 }
