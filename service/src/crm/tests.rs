@@ -164,8 +164,9 @@ async fn a_recipient_is_the_person_with_its_id_or_else_with_its_address() {
         let sql = "UPDATE recipient SET crm_id = 'p1' WHERE email_key = 'p3@example.com'";
         crate::db::execute(world.services.db.write(), sql, []).await.expect("changed");
         let reader = world.services.access(Subject::command_line()).reader();
-        let keys: Vec<_> =
-            (1..=4).map(|number| crate::recipients::RecipientKey { campaign: world.fixture.campaign, number }).collect();
+        let keys: Vec<_> = (1..=4)
+            .map(|number| crate::recipients::RecipientKey { campaign: world.fixture.campaign, number })
+            .collect();
         let found = reader.persons_of(&keys).await.expect("read");
         let ids: Vec<Option<&str>> =
             keys.iter().map(|key| found.get(key).map(|person| person.crm_id.as_str())).collect();
