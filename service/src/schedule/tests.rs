@@ -47,13 +47,14 @@ fn the_rules_can_be_read() {
     let rules = rules(Tz::Europe__Berlin).expect("expressions");
     let mut names: Vec<_> = rules.iter().map(|rule| rule.name).collect();
     names.dedup();
-    assert_eq!(names, ["check-alerts", "check-reminders", "review-addresses", "prune"]);
+    assert_eq!(names, ["check-alerts", "check-reminders", "review-addresses", "suggest-corrections", "prune"]);
     let next = |name: &str| {
         let rule = rules.iter().find(|rule| rule.name == name).expect("the rule");
         rule.timetable.next(at("2026-07-01T12:00:30Z"))
     };
     assert_eq!(next("check-alerts"), Some(at("2026-07-01T12:01:00Z")));
     assert_eq!(next("review-addresses"), Some(at("2026-07-02T01:10:00Z")));
+    assert_eq!(next("suggest-corrections"), Some(at("2026-07-02T01:20:00Z")));
     assert_eq!(next("prune"), Some(at("2026-07-02T01:40:00Z")));
     assert_eq!((super::zone("Europe/Berlin"), super::zone("Berlin")), (Some(Tz::Europe__Berlin), None));
 }
@@ -199,8 +200,8 @@ async fn all_rules_are_looked_at() {
         assert_eq!(look(&fixture.services, &rules).await.expect("looked"), 2);
         assert_eq!(look(&fixture.services, &rules).await.expect("looked"), 0);
         fixture.clock.advance_seconds(24 * 60 * 60);
-        // Those of the last minute still wait.
-        assert_eq!(look(&fixture.services, &rules).await.expect("looked"), 2);
+        // Those of the last minute still wait; what is done at night is added.
+        assert_eq!(look(&fixture.services, &rules).await.expect("looked"), 3);
         fixture.close().await;
     }
 }

@@ -156,6 +156,7 @@ type Thing = NonNullable<ResultOf<typeof ThingDocument>['node']>;
 type Known =
   | 'Address'
   | 'Campaign'
+  | 'Correction'
   | 'Delivery'
   | 'FollowUp'
   | 'Job'
@@ -188,6 +189,8 @@ export function title(thing: Thing): string {
       return thing.personName ?? thing.crmId;
     case 'FollowUp':
       return thing.title;
+    case 'Correction':
+      return `${thing.oldEmail} is ${thing.newEmail}`;
     default: {
       const unknown: never = thing;
       return unknown;
