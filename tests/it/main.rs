@@ -36,6 +36,8 @@ mod ingest;
 #[cfg(test)]
 mod reminders;
 #[cfg(test)]
+mod story;
+#[cfg(test)]
 mod subscription;
 #[cfg(test)]
 mod upkeep;
