@@ -67,19 +67,15 @@ async fn processes_share_a_token_and_ask_for_another_before_it_ends() {
 
 #[tokio::test]
 async fn who_is_not_let_in_is_told_what_to_look_at() {
-    let wrong: [(fn(&mut super::Settings), &str); 3] = [
-        (|settings| settings.credentials = Credentials::RefreshToken("old".to_owned()), "refresh_token"),
-        (|settings| settings.client_secret = "old".to_owned(), "client_secret"),
-        (
-            |settings| {
+    for what in ["refresh_token", "client_secret", "system_user_token"] {
+        let site = Site::with(|settings| match what {
+            "refresh_token" => settings.credentials = Credentials::RefreshToken("old".to_owned()),
+            "client_secret" => settings.client_secret = "old".to_owned(),
+            _ => {
                 as_system_user(settings);
                 settings.client_secret = "old".to_owned();
-            },
-            "system_user_token",
-        ),
-    ];
-    for (change, what) in wrong {
-        let site = Site::with(change);
+            }
+        });
         let error = site.crm.check().await.expect_err("not let in");
         assert!(matches!(error, CrmError::NoAccess(_)) && chain(&error).contains(what), "{error:?}");
         assert!(!chain(&error).contains("old"));
