@@ -46,8 +46,9 @@ impl Circuit {
         *self = Self::new();
     }
 
-    /// None came, or one that says that the service is broken.
-    pub(super) fn failed(&mut self, now: Timestamp) {
+    /// None came, or one that says that the service is broken. Whether that opened it.
+    pub(super) fn failed(&mut self, now: Timestamp) -> bool {
+        let was_open = matches!(self, Self::Open { .. });
         *self = match *self {
             Self::Closed { failures } if failures.saturating_add(1) < OPENS_AFTER => {
                 Self::Closed { failures: failures.saturating_add(1) }
@@ -57,6 +58,7 @@ impl Circuit {
             // One that was out when it opened.
             open @ Self::Open { .. } => open,
         };
+        !was_open && matches!(self, Self::Open { .. })
     }
 
     fn opened(now: Timestamp, times: u32) -> Self {

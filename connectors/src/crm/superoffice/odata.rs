@@ -62,15 +62,15 @@ impl Client {
             call = call.with("$entities", entities);
         }
         let mut answer = self.json(&call).await?;
-        // How the link to the next page looks is not documented: that there is one is enough. A full page may have a next one, too.
-        let linked = ["odata.nextLink", "@odata.nextLink"]
-            .into_iter()
-            .any(|name| answer.get(name).is_some_and(Value::is_string));
+        // How the link to the next page looks is not documented: that there is one is enough. Where nothing is said, a full page may have a
+        // next one.
+        let link =
+            ["odata.nextLink", "@odata.nextLink"].into_iter().find_map(|name| answer.get(name)).map(Value::is_string);
         let rows = match answer.get_mut("value").map(Value::take) {
             Some(Value::Array(rows)) => rows,
             _ => return Err(unreadable()),
         };
-        let more = linked || rows.len() >= listing.top;
+        let more = link.unwrap_or(rows.len() >= listing.top);
         Ok(Rows { rows, more })
     }
 

@@ -40,7 +40,7 @@ pub(super) struct Tokens {
 
 enum Way {
     Refresh(String),
-    System { token: String, key: SigningKey },
+    System { token: String, key: Box<SigningKey> },
 }
 
 #[derive(Deserialize)]
@@ -66,7 +66,7 @@ impl Tokens {
             Credentials::RefreshToken(token) => Way::Refresh(token.clone()),
             Credentials::SystemUser { token, private_key } => {
                 let key = SigningKey::from_pem(private_key).ok_or(SettingsError::PrivateKey)?;
-                Way::System { token: token.clone(), key }
+                Way::System { token: token.clone(), key: Box::new(key) }
             }
         };
         Ok(Self {

@@ -101,6 +101,7 @@ impl Transport {
             let source = "it has not answered lately, and is left alone for a while".into();
             return Err(Failure::Unsent { source, retry_after: Some(seconds(micros)) });
         }
+        let (method, route, began) = (request.method().clone(), route(request.url()), Instant::now());
         let reply = match self.http.execute(request).await {
             Ok(response) => read(response, self.clock.now().seconds()).await,
             Err(error) if error.is_connect() || error.is_builder() => {
@@ -108,6 +109,9 @@ impl Transport {
             }
             Err(error) => Err(Failure::Doubtful(error.without_url().into())),
         };
+        let status = reply.as_ref().ok().map(|reply| reply.status.as_u16());
+        let duration_ms = u64::try_from(began.elapsed().as_millis()).unwrap_or(u64::MAX);
+        tracing::debug!(%method, route, status, duration_ms, "SuperOffice was asked");
         self.learn(&reply);
         reply
     }
@@ -134,9 +138,9 @@ impl Transport {
         let is_fine = matches!(reply, Ok(reply) if !reply.status.is_server_error());
         let mut circuit = lock(&self.circuit);
         if is_fine {
-            circuit.succeeded()
-        } else {
-            circuit.failed(self.clock.now())
+            circuit.succeeded();
+        } else if circuit.failed(self.clock.now()) {
+            tracing::warn!("SuperOffice does not answer, and is left alone for a while");
         }
         drop(circuit);
         let Ok(reply) = reply else { return };
@@ -154,6 +158,13 @@ impl Transport {
     fn elapsed(&self) -> i64 {
         i64::try_from(self.began.elapsed().as_micros()).unwrap_or(i64::MAX)
     }
+}
+
+/// The path without what differs from one person to the next: without ids.
+fn route(url: &url::Url) -> String {
+    let is_id = |part: &str| !part.is_empty() && part.bytes().all(|byte| byte.is_ascii_digit());
+    let parts: Vec<&str> = url.path().split('/').map(|part| if is_id(part) { "{id}" } else { part }).collect();
+    parts.join("/")
 }
 
 /// The answer, as far as it may go. `now` is in seconds since 1970.
@@ -198,6 +209,12 @@ pub(super) fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_route_names_nobody() {
+        let url = "https://x.superoffice.com/Cust1/api/v1/Person/25?$filter=x".parse().expect("a URL");
+        assert_eq!(route(&url), "/Cust1/api/v1/Person/{id}");
+    }
 
     #[test]
     fn a_time_to_come_again_is_seconds_or_a_date() {

@@ -12,12 +12,12 @@ const BROKEN: Misbehaviour = Misbehaviour::Answer { status: 500, retry_after: No
 #[tokio::test]
 async fn reading_goes_on_after_one_failure() {
     for what in [BROKEN, Misbehaviour::LoseAnswer, Misbehaviour::TearBody] {
-        let site = Site::new();
-        site.server.generate(1_200);
         for path in ["api/state", "oauth/tokens", "GET Person", "GET Archive", "MDOList"] {
+            let site = Site::new();
+            site.server.generate(1_200);
             site.server.misbehave(path, 1, what.clone());
+            assert_eq!(site.all_persons().await.expect("read").len(), 1_200, "{path} {what:?}");
         }
-        assert_eq!(site.all_persons().await.expect("read").len(), 1_200, "{what:?}");
     }
 }
 

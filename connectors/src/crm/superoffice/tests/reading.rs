@@ -78,6 +78,24 @@ async fn only_what_changed_is_asked_for() {
 }
 
 #[tokio::test]
+async fn all_persons_of_a_large_tenant_are_two_requests_a_thousand() {
+    let site = Site::new();
+    site.server.generate(20_000);
+    let (mut read, mut query) = (0, PersonQuery::default());
+    loop {
+        let page = site.crm.persons(&query).await.expect("a page");
+        read += page.rows.len();
+        query.after = page.next;
+        if query.after.is_none() {
+            break;
+        }
+    }
+    assert_eq!(read, 20_000);
+    // Besides the tenant, a token, and the users.
+    assert_eq!(site.server.requests().len(), 43);
+}
+
+#[tokio::test]
 async fn owners_are_the_persons_own_or_the_companys_and_may_have_left() {
     let site = Site::new();
     site.server.generate(30);
