@@ -20,6 +20,6 @@ pub async fn receive(state: Data<AppState>, request: HttpRequest, payload: Paylo
     match state.services.hear_crm(&headers(&request), &body).await {
         Ok(true) => Ok(HttpResponse::Ok().finish()),
         Ok(false) => Err(ApiError::NotAuthentic { challenge: false }),
-        Err(error) => Err(ApiError::Unavailable(Some(error.into()))),
+        Err(error) => Err(error.into()),
     }
 }
