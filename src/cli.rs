@@ -49,7 +49,7 @@ async fn dispatch(arguments: Arguments) -> ExitCode {
         Command::Config { command } => return config::run(&command, arguments.config.as_deref()),
         Command::Ingest { command: args::IngestCommand::Parse(options) } => return ingest::parse(&options),
         command => match load(arguments.config.as_deref()) {
-            Ok(config) => return with_config(command, config).await,
+            Ok(config) => return Box::pin(with_config(command, config)).await,
             Err(error) => {
                 output::complain(&error);
                 return ExitCode::from(WRONG_USAGE);

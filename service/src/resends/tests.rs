@@ -141,14 +141,14 @@ async fn only_updated_is_for_those_whose_address_was_corrected_since_it_failed()
         assert_eq!(counts(&resent.skipped_by_reason), reasons(&[("BLOCKED_ADDRESS", 1), ("DELIVERED", 1)]));
         assert_eq!(fixture.statuses(campaign).await[0], READY);
         // It fails again: it was not corrected since.
-        fixture.set(campaign, 1, &Facts { hard_bounced_at: Some(at(9)), ..later(bounced(Gravity::Hard), 9) }).await;
+        fixture.set(campaign, 1, &Facts { hard_bounced_at: Some(at(9)), ..later(&bounced(Gravity::Hard), 9) }).await;
         assert_eq!(fixture.resend(campaign, ResendScope::OnlyUpdated).await.added, 0);
         fixture.close().await;
     }
 }
 
-fn later(facts: Facts, hour: i64) -> Facts {
-    Facts { failure: facts.failure.clone().map(|failure| Failure { at: at(hour), ..failure }), ..facts }
+fn later(facts: &Facts, hour: i64) -> Facts {
+    Facts { failure: facts.failure.clone().map(|failure| Failure { at: at(hour), ..failure }), ..facts.clone() }
 }
 
 #[tokio::test]
