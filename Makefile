@@ -1,6 +1,6 @@
 # What one does with this repository; `make help` lists it.
 .DEFAULT_GOAL := help
-.PHONY: help run test kill-test chaos check bench schema fmt tools
+.PHONY: help run test kill-test chaos crm-test check bench schema fmt tools
 
 help: ## this list
 	@sed -n 's/^\([a-z-]*\):.*## \(.*\)/make \1\t\2/p' Makefile
@@ -23,6 +23,12 @@ kill-test: tools ## kill its processes 50 times in a row under load, in every mo
 chaos: tools ## everything at once while everything goes wrong: 100 kills, Redis emptied and stopped, PostgreSQL restarted; KILLS=N
 	@NACHFASS_TEST_CHAOS=$(or $(KILLS),100) scripts/services.sh run \
 		cargo nextest run -p nachfass --test it chaos --no-capture
+
+crm-test: tools ## 200,000 persons read from a CRM outside, 100,000 put on a selection while workers are killed ten times
+	@NACHFASS_TEST_CRM=200000 scripts/services.sh run \
+		cargo nextest run -p nachfass --test it persons_are_read --no-capture
+	@NACHFASS_TEST_CRM=100000 scripts/services.sh run \
+		cargo nextest run -p nachfass --test it everybody_gets_on --no-capture
 
 check: tools ## formatting, lints, arrows between crates, lengths, licences, schema.graphql and a client made from it
 	cargo fmt --all --check
