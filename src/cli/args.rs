@@ -509,6 +509,9 @@ mod tests {
 #[derive(Clone, Debug, Subcommand)]
 pub enum CrmCommand {
     /// Say whether the CRM can be reached, as whom, and what may be done there; exit status 1 where something may not
+    #[command(after_help = "Examples:
+  nachfass crm check
+  nachfass crm check --json")]
     Check {
         /// Print JSON
         #[arg(long)]
@@ -518,6 +521,9 @@ pub enum CrmCommand {
     ///
     /// A running nachfass does it; without one the command does it itself. Running processes do it again and again by themselves
     /// (crm.sync_every), and once a night completely.
+    #[command(after_help = "Examples:
+  nachfass crm sync
+  nachfass crm sync --complete --no-wait")]
     Sync(CrmSyncOptions),
 }
 

@@ -55,6 +55,16 @@ const SEED: &[&str] = &[
         'erika.muster: Postfach voll')",
     "INSERT INTO event (provider, event_id, occurred_at, id, kind, message_id, email, recipient_ref, campaign_keys, source) \
         VALUES (2, 'c', 1767225600000003, 1048578, 3, 'nachricht-77', 'erika.muster@kleinfirma.example', 'empf-0815', 'x', 'news')",
+    "INSERT INTO person (id, crm_id, name, company_id, company, owner_id, owner, created_at, updated_at) \
+        VALUES (1, 'crm-4711', 'Erika Muster', 'c1', 'Kleinfirma GmbH', 'o1', 'Betreuerin', 1, 1)",
+    "INSERT INTO person_email (person_id, email_key, email, rank) VALUES (1, 'erika.muster@kleinfirma.example', \
+        'Erika.Muster@kleinfirma.example', 0)",
+    "INSERT INTO selection (id, key, crm_id, name, kind, member_count, created_by, created_at) VALUES (1, 'k1', 's1', 'Spring', 1, 1, 'crm', 1)",
+    "INSERT INTO selection_member (list_id, person_id, state, added_at) VALUES (1, 1, 3, 1)",
+    "INSERT INTO project (id, key, crm_id, name, kind, member_count, created_by, created_at) VALUES (1, 'k1', 's1', 'Fair', 1, 1, 'crm', 1)",
+    "INSERT INTO project_member (list_id, person_id, state, added_at) VALUES (1, 1, 3, 1)",
+    "INSERT INTO follow_up (id, key, campaign_id, recipient, person_id, owner_id, owner, title, description, reason, state, job_id, \
+        created_by, created_at) VALUES (1, 'k1', 1, 1, 1, 'o1', 'Betreuerin', 'Call', 'Ask Erika Muster', 'READ', 3, 1, 'user:1', 1)",
     "INSERT INTO correction (id, old_email, old_key, old_domain, new_email, new_key, new_domain, state, source, suggestion, confidence, \
         reason, created_by, created_at) VALUES (1, 'Erika.Muster@kleinfirma.exampel', 'erika.muster@kleinfirma.exampel', \
         'kleinfirma.exampel', 'Erika.Muster@kleinfirma.example', 'erika.muster@kleinfirma.example', 'kleinfirma.example', 1, 3, 1, 87, \

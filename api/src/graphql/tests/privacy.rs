@@ -95,6 +95,22 @@ fn documents(types: &[Value]) -> Vec<String> {
         let id = Key::Correction(id).id().0;
         documents.push(format!("{{ node(id: \"{id}\") {{ __typename ... on Correction{correction} }} }}"));
     }
+    // Recipients are walked through above.
+    let without_recipients = || vec!["Recipient".to_owned()];
+    for (field, connection) in
+        [("selections", "SelectionConnection"), ("projects", "ProjectConnection"), ("followUps", "FollowUpConnection")]
+    {
+        documents.push(format!("{{ {field}(first: 2){} }}", select(types, connection, &mut without_recipients())));
+    }
+    for (kind, key) in [
+        ("Person", Key::Person(1)),
+        ("Selection", Key::Selection(1)),
+        ("Project", Key::Project(1)),
+        ("FollowUp", Key::FollowUp(1)),
+    ] {
+        let selection = select(types, kind, &mut without_recipients());
+        documents.push(format!("{{ node(id: \"{}\") {{ __typename ... on {kind}{selection} }} }}", key.id().0));
+    }
     for key in ["DOMAIN", "REASON", "OWNER", "MONTH"] {
         documents.push(format!("{{ blockedAddressGroups(by: {key}) {{ key count }} }}"));
     }
@@ -182,6 +198,15 @@ async fn what_a_viewer_may_not_ask_is_forbidden() {
         "mutation { saveReminderRule(input: { name: \"x\", campaignNamePattern: \"*\" }) { userErrors { code } } }",
         "mutation { deleteReminderRule(id: \"x\") { userErrors { code } } }",
         "mutation { runReminderNow(ruleId: \"x\") { userErrors { code } } }",
+        "mutation($campaign: ID!) { resend(input: { campaignId: $campaign, notYetSent: true }) { userErrors { code } } }",
+        "mutation($campaign: ID!) { reloadRecipients(campaignId: $campaign) { userErrors { code } } }",
+        "mutation($campaign: ID!) { addToSelection(input: { recipients: { where: { campaignId: $campaign } }, newSelection: { name: \"x\" } }) { userErrors { code } } }",
+        "mutation { removeFromSelection(input: { addresses: { where: {} }, selectionId: \"x\" }) { userErrors { code } } }",
+        "mutation { addToProject(input: { addresses: { where: {} }, newProject: { name: \"x\" } }) { userErrors { code } } }",
+        "mutation($campaign: ID!) { createFollowUps(input: { recipients: { where: { campaignId: $campaign } }, title: \"x\" }) { userErrors { code } } }",
+        "mutation { setFollowUpDone(id: \"x\") { userErrors { code } } }",
+        "mutation { syncSelections { userErrors { code } } }",
+        "{ followUps(filter: { owner: \"x\" }) { nodes { id } } }",
         "mutation { createApiToken(input: { name: \"x\", role: ADMIN }) { secret } }",
         "mutation { updateSettings(input: { tracking: false }) { userErrors { code } } }",
     ] {
