@@ -13,10 +13,8 @@ use crate::access::Services;
 use crate::batch::{Batch, Column};
 use crate::db::{execute, query_all};
 use crate::error::Result;
-use crate::jobs::{self, ClaimedJob, JobKind, JobProgress, NewJob};
+use crate::jobs::{self, ClaimedJob, JobKind, JobProgress, JobState, NewJob};
 
-/// As many reports are marked as being told at once.
-const MARKED: i64 = 20;
 /// As much of what a server said is told, in characters.
 const MAX_REASON: usize = 200;
 
@@ -131,12 +129,15 @@ const fn progress(reported: Reported) -> JobProgress {
     JobProgress { done: reported.told + reported.failed, total: None, skipped: reported.failed }
 }
 
-/// Takes what this job left in doubt, and the next that nobody has taken; marks it as in doubt.
+/// Takes what this job, or one that has ended, left in doubt, or the next that nobody has taken; marks it as in doubt. One at a time: what
+/// has not been tried is in no doubt.
 async fn mark(services: &Services, job: &ClaimedJob, reported: Reported) -> Result<Vec<Report>> {
     let transaction = services.db.begin_keyed().await?;
     let lock = if services.db.is_postgres() { "FOR UPDATE SKIP LOCKED" } else { "" };
+    let (queued, running) = (JobState::Queued.code(), JobState::Running.code());
     let sql = format!(
-        "SELECT id, state FROM crm_report WHERE state = {WANTED} OR state = {IN_DOUBT} AND job_id = $1 ORDER BY id LIMIT {MARKED} {lock}"
+        "SELECT id, state FROM crm_report WHERE state = {WANTED} OR state = {IN_DOUBT} AND (job_id = $1 OR NOT EXISTS (\
+            SELECT 1 FROM job WHERE job.id = crm_report.job_id AND job.state IN ({queued}, {running}))) ORDER BY id LIMIT 1 {lock}"
     );
     let rows = query_all(&transaction, &sql, [job.id.into()]).await?;
     let mut batch = Batch::new(&[("id", Column::Big), ("state", Column::Small)]);
