@@ -242,13 +242,19 @@ impl<'a> World<'a> {
         orders
     }
 
-    /// Waits until nothing is left to do.
+    /// Waits until nothing is left to do, orders what shall hold in the end, and waits for that. Jobs do not wait for each other: what was
+    /// ordered before and was tried again could be done last.
     async fn settle(&self) {
+        self.wait_for_jobs().await;
         for number in 0..DOMAINS {
             let mutation = if number.is_multiple_of(2) { BLOCK } else { CLEAR };
             let set = json!({ "where": { "health": [], "domain": [domain(number)] } });
             self.apis[0].ask(mutation, json!({ "set": set })).await;
         }
+        self.wait_for_jobs().await;
+    }
+
+    async fn wait_for_jobs(&self) {
         within(PATIENCE, "all jobs are over", async || {
             (self.site.sql("SELECT count(*) FROM job WHERE state IN (1, 2) AND kind NOT IN (12, 13)") == "0")
                 .then_some(())
