@@ -8,12 +8,11 @@ use aes_gcm_siv::aead::{Aead, KeyInit, Payload};
 use aes_gcm_siv::{Aes256GcmSiv, Nonce};
 use base64::Engine;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
-use hkdf::Hkdf;
 use serde::Serialize;
 use serde::de::DeserializeOwned;
-use sha2::Sha256;
 
 use crate::error::{Refusal, RefusalCode, Result, ServiceError};
+use crate::keys;
 
 /// Seals and opens cursors.
 #[derive(Clone)]
@@ -23,10 +22,7 @@ impl CursorKey {
     /// A key of its own, derived from the installation's.
     #[must_use]
     pub fn derive(secret: &[u8; 32]) -> Self {
-        let mut key = [0_u8; 32];
-        // 32 bytes are within what HKDF can give (RFC 5869: 255 times the length of the hash).
-        Hkdf::<Sha256>::new(None, secret).expand(b"nachfass cursor", &mut key).ok();
-        Self(Aes256GcmSiv::new(&key.into()))
+        Self(Aes256GcmSiv::new(&keys::derive(secret, "nachfass cursor").into()))
     }
 
     /// The cursor of a place in the list `scope`.

@@ -25,6 +25,7 @@ pub mod facts_row;
 pub mod import;
 pub mod ingest;
 pub mod jobs;
+pub(crate) mod keys;
 pub mod prune;
 pub mod recipients;
 pub mod recount;

@@ -3,6 +3,8 @@
 //! A job notes the tasks down, each with a key of its own, and then has them made in the CRM. A task that is being made when the worker is
 //! killed, or whose answer is lost, is looked for by its key before it is made.
 
+use std::collections::{HashMap, HashSet};
+
 use domain::Timestamp;
 use domain::crm::{CrmError, NewTask};
 use domain::status::RecipientStatus;
@@ -14,7 +16,7 @@ use super::source::{self, After, NOT_IN_CRM, Somebody, Source};
 use crate::access::{Marketer, Reader, Services};
 use crate::audit;
 use crate::batch::{Batch, Column};
-use crate::db::{execute, query_all, query_one};
+use crate::db::{execute, query_all};
 use crate::error::{Refusal, RefusalCode, Result};
 use crate::jobs::{self, ClaimedJob, Job, JobKind, JobProgress, NewJob, Queue};
 use crate::recipients::paging::{Count, List, Order, Page, PageArgs};
@@ -330,16 +332,17 @@ impl Work<'_> {
         let transaction = self.services.db.begin_keyed().await?;
         let (somebody, next) = self.source.next(&transaction, self.position.after, CHUNK).await?;
         let mut batch = Batch::new(TASK);
-        let mut keys = std::collections::HashSet::new();
+        let mut keys = HashSet::new();
         let mut known = 0;
+        let mut responsible = responsible(&transaction, &somebody).await?;
         for Somebody { person, recipient, example } in somebody {
             let skipped = &mut self.position.made.skipped_by_reason;
             let Some((person, recipient)) = person.zip(recipient) else {
                 Skipped::add(skipped, NOT_IN_CRM, &example);
                 continue;
             };
-            let responsible = responsible(&transaction, person, recipient).await?;
-            let Some(Responsible { company, owner: Some((owner_id, owner)), status }) = responsible else {
+            let found = responsible.remove(&recipient);
+            let Some(Responsible { company, owner: Some((owner_id, owner)), status }) = found else {
                 Skipped::add(skipped, NO_OWNER, &example);
                 continue;
             };
@@ -463,17 +466,29 @@ fn read_task(row: &QueryResult) -> Result<(i64, bool, NewTask), DbErr> {
     Ok((row.try_get_by_index(0)?, row.try_get_by_index::<i16>(1)? == IN_DOUBT, task))
 }
 
+/// Who is responsible for the persons that recipients are.
 async fn responsible<C: ConnectionTrait>(
     connection: &C,
-    person: i64,
-    recipient: RecipientKey,
-) -> Result<Option<Responsible>> {
-    let sql = "SELECT p.company_id, p.owner_id, p.owner, p.owner_is_active, r.status FROM person p CROSS JOIN recipient r \
-               WHERE p.id = $1 AND r.campaign_id = $2 AND r.number = $3";
-    let values = [person, recipient.campaign, recipient.number].map(Into::into);
-    let Some(row) = query_one(connection, sql, values).await? else { return Ok(None) };
-    let owner_id: Option<String> = row.try_get_by_index(1)?;
-    let owner = owner_id.zip(Some(row.try_get_by_index(2)?)).filter(|_| row.try_get_by_index(3).unwrap_or(false));
-    let status = RecipientStatus::from_code(row.try_get_by_index(4)?).unwrap_or(RecipientStatus::Ready);
-    Ok(Some(Responsible { company: row.try_get_by_index(0)?, owner, status }))
+    somebody: &[Somebody],
+) -> Result<HashMap<RecipientKey, Responsible>> {
+    let mut batch = Batch::new(&[("campaign_id", Column::Big), ("number", Column::Big), ("person_id", Column::Big)]);
+    for (person, key) in somebody.iter().filter_map(|somebody| somebody.person.zip(somebody.recipient)) {
+        batch.push([key.campaign, key.number, person].map(Into::into));
+    }
+    let mut found = HashMap::with_capacity(batch.len());
+    if batch.is_empty() {
+        return Ok(found);
+    }
+    let sql = "SELECT r.campaign_id, r.number, p.company_id, p.owner_id, p.owner, p.owner_is_active, r.status \
+               FROM {rows} CROSS JOIN recipient r CROSS JOIN person p \
+               WHERE r.campaign_id = rows.campaign_id AND r.number = rows.number AND p.id = rows.person_id";
+    for row in batch.query(connection, sql, []).await? {
+        let key = RecipientKey { campaign: row.try_get_by_index(0)?, number: row.try_get_by_index(1)? };
+        let (id, name, is_active): (Option<String>, _, bool) =
+            (row.try_get_by_index(3)?, row.try_get_by_index(4)?, row.try_get_by_index(5)?);
+        let owner = id.filter(|_| is_active).map(|id| (id, name));
+        let status = RecipientStatus::from_code(row.try_get_by_index(6)?).unwrap_or(RecipientStatus::Ready);
+        found.insert(key, Responsible { company: row.try_get_by_index(2)?, owner, status });
+    }
+    Ok(found)
 }

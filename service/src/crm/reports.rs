@@ -11,7 +11,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::access::Services;
 use crate::batch::{Batch, Column};
-use crate::db::{execute, query_all};
+use crate::db::{execute, query_one};
 use crate::error::Result;
 use crate::jobs::{self, ClaimedJob, JobKind, JobProgress, JobState, NewJob};
 
@@ -100,29 +100,24 @@ struct Report {
 /// [`JobLost`](crate::ServiceError::JobLost); [`Later`](crate::ServiceError::Later) where the CRM cannot be reached; those of the database.
 pub async fn run(services: &Services, job: &ClaimedJob) -> Result<Reported> {
     let mut reported: Reported = job.position.clone().map(serde_json::from_value).transpose()?.unwrap_or_default();
-    loop {
-        let marked = mark(services, job, reported).await?;
-        if marked.is_empty() {
-            let transaction = services.db.begin().await?;
-            jobs::finish(&transaction, services, job, progress(reported), &reported).await?;
-            transaction.commit().await?;
-            return Ok(reported);
+    while let Some(report) = mark(services, job, reported).await? {
+        let (state, error) = tell(services, &report).await?;
+        let transaction = services.db.begin().await?;
+        let sql = "UPDATE crm_report SET state = $2, error = $3, done_at = $4 WHERE id = $1";
+        let values = [report.id.into(), state.into(), error.into(), services.now().micros().into()];
+        execute(&transaction, sql, values).await?;
+        if state == TOLD {
+            reported.told += 1;
+        } else {
+            reported.failed += 1;
         }
-        for report in marked {
-            let (state, error) = tell(services, &report).await?;
-            let transaction = services.db.begin().await?;
-            let sql = "UPDATE crm_report SET state = $2, error = $3, done_at = $4 WHERE id = $1";
-            let values = [report.id.into(), state.into(), error.into(), services.now().micros().into()];
-            execute(&transaction, sql, values).await?;
-            if state == TOLD {
-                reported.told += 1;
-            } else {
-                reported.failed += 1;
-            }
-            jobs::checkpoint(&transaction, services, job, progress(reported), &reported).await?;
-            transaction.commit().await?;
-        }
+        jobs::checkpoint(&transaction, services, job, progress(reported), &reported).await?;
+        transaction.commit().await?;
     }
+    let transaction = services.db.begin().await?;
+    jobs::finish(&transaction, services, job, progress(reported), &reported).await?;
+    transaction.commit().await?;
+    Ok(reported)
 }
 
 const fn progress(reported: Reported) -> JobProgress {
@@ -131,34 +126,24 @@ const fn progress(reported: Reported) -> JobProgress {
 
 /// Takes what this job, or one that has ended, left in doubt, or the next that nobody has taken; marks it as in doubt. One at a time: what
 /// has not been tried is in no doubt.
-async fn mark(services: &Services, job: &ClaimedJob, reported: Reported) -> Result<Vec<Report>> {
-    let transaction = services.db.begin_keyed().await?;
-    let lock = if services.db.is_postgres() { "FOR UPDATE SKIP LOCKED" } else { "" };
+async fn mark(services: &Services, job: &ClaimedJob, reported: Reported) -> Result<Option<Report>> {
+    let transaction = services.db.begin().await?;
+    let lock = if services.db.is_postgres() { "FOR UPDATE OF c SKIP LOCKED" } else { "" };
     let (queued, running) = (JobState::Queued.code(), JobState::Running.code());
     let sql = format!(
-        "SELECT id, state FROM crm_report WHERE state = {WANTED} OR state = {IN_DOUBT} AND (job_id = $1 OR NOT EXISTS (\
-            SELECT 1 FROM job WHERE job.id = crm_report.job_id AND job.state IN ({queued}, {running}))) ORDER BY id LIMIT 1 {lock}"
+        "SELECT c.id, c.state, c.kind, p.crm_id, a.last_reason, \
+            (SELECT e.email FROM person_email e WHERE e.person_id = p.id AND e.email_key = a.email_key) \
+         FROM crm_report c JOIN person p ON p.id = c.person_id JOIN address a ON a.id = c.address_id \
+         WHERE c.state = {WANTED} OR c.state = {IN_DOUBT} AND (c.job_id = $1 OR NOT EXISTS (\
+            SELECT 1 FROM job WHERE job.id = c.job_id AND job.state IN ({queued}, {running}))) ORDER BY c.id LIMIT 1 {lock}"
     );
-    let rows = query_all(&transaction, &sql, [job.id.into()]).await?;
-    let mut batch = Batch::new(&[("id", Column::Big), ("state", Column::Small)]);
-    for row in &rows {
-        batch.push([row.try_get_by_index::<i64>(0)?.into(), row.try_get_by_index::<i16>(1)?.into()]);
-    }
-    if batch.is_empty() {
-        return Ok(Vec::new());
-    }
-    let sql = "SELECT c.id, rows.state, c.kind, p.crm_id, a.last_reason, \
-                  (SELECT e.email FROM person_email e WHERE e.person_id = p.id AND e.email_key = a.email_key) \
-               FROM {rows} CROSS JOIN crm_report c JOIN person p ON p.id = c.person_id JOIN address a ON a.id = c.address_id \
-               WHERE c.id = rows.id ORDER BY c.id";
-    let reports = batch.clone().query(&transaction, sql, []).await?;
-    let reports = reports.iter().map(read).collect::<Result<Vec<_>, _>>()?;
-    let sql =
-        format!("UPDATE crm_report SET state = {IN_DOUBT}, job_id = {{1}} FROM {{rows}} WHERE crm_report.id = rows.id");
-    batch.execute(&transaction, &sql, [job.id.into()]).await?;
+    let Some(row) = query_one(&transaction, &sql, [job.id.into()]).await? else { return Ok(None) };
+    let report = read(&row)?;
+    let sql = format!("UPDATE crm_report SET state = {IN_DOUBT}, job_id = $2 WHERE id = $1");
+    execute(&transaction, &sql, [report.id.into(), job.id.into()]).await?;
     jobs::checkpoint(&transaction, services, job, progress(reported), &reported).await?;
     transaction.commit().await?;
-    Ok(reports)
+    Ok(Some(report))
 }
 
 fn read(row: &QueryResult) -> Result<Report, DbErr> {

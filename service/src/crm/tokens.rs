@@ -5,12 +5,11 @@ use aes_gcm_siv::{Aes256GcmSiv, Nonce};
 use domain::Timestamp;
 use domain::crm::{Token, TokenStore};
 use futures::future::BoxFuture;
-use hkdf::Hkdf;
-use sha2::Sha256;
 
 use crate::access::Services;
 use crate::db::{execute, query_one};
 use crate::error::{Causes, Result, ServiceError};
+use crate::keys;
 
 /// Seals and opens tokens.
 #[derive(Clone)]
@@ -20,10 +19,7 @@ impl TokenKey {
     /// A key of its own, derived from the installation's.
     #[must_use]
     pub fn derive(secret: &[u8; 32]) -> Self {
-        let mut key = [0_u8; 32];
-        // 32 bytes are within what HKDF can give (RFC 5869: 255 times the length of the hash).
-        Hkdf::<Sha256>::new(None, secret).expand(b"nachfass crm token", &mut key).ok();
-        Self(Aes256GcmSiv::new(&key.into()))
+        Self(Aes256GcmSiv::new(&keys::derive(secret, "nachfass crm token").into()))
     }
 
     /// A token under its name. Without a nonce: the same token under the same name looks the same, and nothing else can be told.

@@ -7,7 +7,6 @@ use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use domain::Timestamp;
 use domain::storage::{Content, StoreError};
 use entity::export_file;
-use hkdf::Hkdf;
 use hmac::{Hmac, KeyInit, Mac};
 use sea_orm::EntityTrait;
 use sha2::Sha256;
@@ -15,6 +14,7 @@ use sha2::Sha256;
 use super::ExportResult;
 use crate::access::{Reader, Services};
 use crate::error::{Result, ServiceError};
+use crate::keys;
 
 /// Signs and verifies links.
 #[derive(Clone)]
@@ -24,10 +24,7 @@ impl LinkKey {
     /// A key of its own, derived from the installation's.
     #[must_use]
     pub fn derive(secret: &[u8; 32]) -> Self {
-        let mut key = [0_u8; 32];
-        // 32 bytes are within what HKDF can give (RFC 5869: 255 times the length of the hash).
-        Hkdf::<Sha256>::new(None, secret).expand(b"nachfass export link", &mut key).ok();
-        Self(key)
+        Self(keys::derive(secret, "nachfass export link"))
     }
 
     fn mac(&self, id: &str, expires: i64) -> Option<Hmac<Sha256>> {
