@@ -26,9 +26,9 @@ coded_enum! {
 coded_enum! {
     /// What is made of those who are due.
     ReminderAction {
-        /// A campaign with them as its recipients.
+        /// A campaign with them as its recipients, and the same as a selection where the CRM knows anybody.
         NewCampaign = 1 "NEW_CAMPAIGN",
-        /// A selection of the CRM.
+        /// Members of a selection of the CRM: somebody reminds them by other means.
         Selection = 2 "SELECTION",
         /// The same campaign is sent to them again.
         Resend = 3 "RESEND",
@@ -85,6 +85,8 @@ pub struct Candidate<'a> {
     pub facts: &'a Facts,
     /// What is known of the reminders that the rule has made for them, the first one first.
     pub reminders: &'a [Facts],
+    /// What is known of the other times that one of these mails was sent to them. What they answered to any of them counts.
+    pub other_attempts: &'a [Facts],
     /// Whether it is a provider's simulator.
     pub is_simulator: bool,
     /// The address they are written to.
@@ -166,8 +168,8 @@ pub fn due_at(candidate: &Candidate<'_>, targeting: &Targeting) -> Option<Timest
 
 /// What speaks against any reminder, however much time passes.
 fn objection(candidate: &Candidate<'_>, audience: ReminderAudience) -> Option<Exclusion> {
-    let Candidate { facts, reminders, address, .. } = candidate;
-    let mut mails = std::iter::once(*facts).chain(*reminders);
+    let Candidate { facts, reminders, other_attempts, address, .. } = candidate;
+    let mut mails = std::iter::once(*facts).chain(*reminders).chain(*other_attempts);
     if candidate.is_simulator {
         return Some(Exclusion::Simulator);
     }
@@ -294,6 +296,7 @@ mod tests {
         Candidate {
             facts,
             reminders: &[],
+            other_attempts: &[],
             is_simulator: false,
             address: WELL,
             campaign_sent_at: None,
@@ -378,6 +381,13 @@ mod tests {
         );
         let complained = Facts { complained_at: Some(at_hour(101)), ..sent(100) };
         assert_eq!(after(&[complained, sent(200)], 1_000), Err(Exclusion::Complained));
+        let read = [Facts { opens: 1, ..sent(0) }];
+        let resent = Candidate { other_attempts: &read, ..candidate(&facts) };
+        assert_eq!(
+            check(&resent, &rule, at_hour(1_000)),
+            Err(Exclusion::Responded),
+            "they read it when it was sent before"
+        );
         let skipped = Facts { skip: Some(SkipReason::Responded), ..Facts::default() };
         assert_eq!(after(&[skipped], 1_000), Err(Exclusion::NotSent), "it was taken out");
         assert_eq!(after(&[sent(100), sent(200), sent(300)], 1_000), Err(Exclusion::RemindedEnough));

@@ -17,6 +17,7 @@ pub struct Model {
     pub last_recipient: i64,
     pub created_by: String,
     pub created_at: i64,
+    pub reopened_at: Option<i64>,
 }
 
 #[derive(Copy, Clone, Debug, EnumIter, DeriveRelation)]

@@ -1,4 +1,4 @@
-//! A campaign that reminds of another.
+//! What a rule made to remind of a campaign for the nth time.
 
 use sea_orm::entity::prelude::*;
 
@@ -11,9 +11,12 @@ pub struct Model {
     pub campaign_id: i64,
     #[sea_orm(primary_key, auto_increment = false)]
     pub round: i64,
-    pub child_id: i64,
+    pub child_id: Option<i64>,
     pub created_at: i64,
     pub checked_at: i64,
+    pub selection_id: Option<i64>,
+    pub is_unreported: bool,
+    pub has_attempts: bool,
 }
 
 #[derive(Copy, Clone, Debug, EnumIter, DeriveRelation)]

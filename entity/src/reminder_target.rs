@@ -13,9 +13,11 @@ pub struct Model {
     pub recipient: i64,
     #[sea_orm(primary_key, auto_increment = false)]
     pub round: i64,
-    pub child_id: i64,
-    pub child_recipient: i64,
+    pub child_id: Option<i64>,
+    pub child_recipient: Option<i64>,
     pub created_at: i64,
+    pub attempt: Option<i64>,
+    pub is_taken_back: bool,
 }
 
 #[derive(Copy, Clone, Debug, EnumIter, DeriveRelation)]

@@ -15,6 +15,7 @@ use crate::by_status;
 use crate::changes::Change;
 use crate::db::{execute, query_all, query_one};
 use crate::error::{Refusal, RefusalCode, Result, ServiceError};
+use crate::resends::call_off;
 use crate::rollup::RollUp;
 use crate::subject::Subject;
 
@@ -23,7 +24,8 @@ pub(crate) const MAX_NAME: usize = 200;
 /// The longest subject line and sender; RFC 5322 gives a line 998 characters.
 pub(crate) const MAX_LINE: usize = 998;
 
-const COLUMNS: &str = "id, key, name, subject, from_address, state, sent_at, parent_id, created_by, created_at";
+const COLUMNS: &str =
+    "id, key, name, subject, from_address, state, sent_at, parent_id, created_by, created_at, reopened_at";
 
 /// A campaign as it is stored.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -48,6 +50,8 @@ pub struct CampaignRow {
     pub created_by: String,
     /// When it was made.
     pub created_at: Timestamp,
+    /// When it was last taken up again after it was sent, because some of its recipients are to be sent to again.
+    pub reopened_at: Option<Timestamp>,
 }
 
 /// A campaign to be made.
@@ -83,8 +87,8 @@ impl Marketer {
         Ok(row)
     }
 
-    /// Cancels a campaign that has not gone out: its recipients that are `READY` become `CANCELED`. Cancelling it again changes
-    /// nothing.
+    /// Cancels a campaign that has not gone out: its recipients that are `READY` become `CANCELED`. Of a campaign that was sent and is sent again
+    /// to some, only that is called off: it was sent, as before. Cancelling what is cancelled changes nothing.
     ///
     /// # Errors
     /// A refusal where there is no such campaign, or it was sent.
@@ -115,6 +119,17 @@ impl Marketer {
                     "this campaign was sent: it cannot be cancelled any more",
                 )
                 .into());
+            }
+            CampaignState::Sending if campaign.reopened_at.is_some() => {
+                let mut rollup = RollUp::default();
+                let recipients = call_off(&transaction, &campaign, &mut rollup).await?;
+                rollup.write(&transaction, now).await?;
+                let detail = Some(serde_json::json!({ "recipients": recipients }));
+                audit::record(&transaction, now, &self.subject, "campaign.resend_canceled", object(id), detail).await?;
+                transaction.commit().await?;
+                self.services.changes.publish(Change::Campaign(id));
+                campaign.state = CampaignState::Sent;
+                return Ok(campaign);
             }
             CampaignState::Draft | CampaignState::Sending => campaign.state = CampaignState::Canceled,
         }
@@ -270,6 +285,7 @@ fn read(row: &QueryResult) -> Result<CampaignRow> {
         parent_id: row.try_get_by_index(7)?,
         created_by: row.try_get_by_index(8)?,
         created_at: time(9)?.unwrap_or_default(),
+        reopened_at: time(10)?,
     })
 }
 

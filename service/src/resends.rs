@@ -8,10 +8,12 @@
 //! the job that walks over a set of them.
 
 pub(crate) mod again;
+mod call_off;
 mod job;
 mod list;
 #[cfg(test)]
 mod tests;
 
+pub(crate) use call_off::call_off;
 pub use job::{Resent, run};
 pub use list::EarlierAttempt;

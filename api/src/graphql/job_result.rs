@@ -60,7 +60,7 @@ pub struct JobResult {
 
 #[ComplexObject]
 impl JobResult {
-    /// The selection that was made or changed.
+    /// The selection that was made or changed. Of reminders, the one that those who are reminded become members of, or the first of these.
     #[graphql(complexity = "5 + child_complexity")]
     async fn selection(&self, ctx: &Context<'_>) -> Result<Option<Selection>> {
         Ok(self.find_list(ctx, ListKind::Selection).await?.map(Selection))

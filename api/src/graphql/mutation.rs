@@ -62,7 +62,7 @@ impl Mutation {
         Ok(CampaignPayload { campaign, user_errors })
     }
 
-    /// Cancels a campaign: who was not sent to will not be.
+    /// Cancels a campaign: who was not sent to will not be. Of one that was sent and is sent again to some, only that is called off.
     async fn cancel_campaign(
         &self,
         ctx: &Context<'_>,

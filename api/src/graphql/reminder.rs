@@ -262,6 +262,7 @@ impl From<Reminded> for JobResult {
         Self {
             campaign: reminded.campaigns.first().copied().map(Campaign::unread),
             added: Some(int(reminded.added)),
+            list: reminded.selections.first().map(|selection| ListId(ListKind::Selection, *selection)),
             ..Self::left_out(&reminded.skipped_by_reason)
         }
     }

@@ -352,11 +352,11 @@ pub enum ReminderAudience {
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Enum)]
 #[graphql(remote = "domain::reminder::ReminderAction")]
 pub enum ReminderAction {
-    /// A campaign with them as its recipients.
+    /// A campaign with them as its recipients, which is reported as a selection as well where the CRM knows anybody.
     NewCampaign,
-    /// A selection of the CRM. Not there yet.
+    /// A selection of the CRM with them as its members, for whoever reminds them by other means. They count as reminded from then on.
     Selection,
-    /// The same campaign is sent to them again. Not there yet.
+    /// The same campaign is sent to them again, as another attempt.
     Resend,
 }
 

@@ -20,12 +20,13 @@ use crate::db::{execute, query_one};
 use crate::error::{Refusal, RefusalCode, Result, ServiceError};
 use crate::jobs::{self, Job, JobKind, NewJob, Queue};
 use crate::skipped::Skipped;
+use crate::subject::Subject;
 pub use job::run;
 
 /// The longest name of a list, in characters.
-const MAX_NAME: usize = 200;
+pub(crate) const MAX_NAME: usize = 200;
 /// The longest description, in characters.
-const MAX_DESCRIPTION: usize = 2_000;
+pub(crate) const MAX_DESCRIPTION: usize = 2_000;
 
 /// The list that persons are to be added to.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -73,17 +74,13 @@ impl Marketer {
     /// A refusal where there is no such list, its members are worked out by the CRM, its name is empty or too long, or for what is no
     /// set of persons; those of the database.
     pub async fn add_to_list(&self, list: ListKind, persons: Persons, target: Target) -> Result<Job> {
-        let kind = match list {
-            ListKind::Selection => JobKind::AddToSelection,
-            ListKind::Project => JobKind::AddToProject,
-        };
         let transaction = self.services.db.begin_keyed().await?;
         let persons = Source::of(&transaction, self, persons).await?;
         let (list_id, is_new) = match target {
             Target::Existing(id) => (existing(&transaction, list, id).await?, false),
             Target::New { name, description } => (self.note(&transaction, list, &name, description).await?, true),
         };
-        self.order_members(transaction, kind, Payload { list, list_id, persons }, is_new).await
+        self.order_members(transaction, Order::add(list, list_id, is_new, persons)).await
     }
 
     /// Has persons removed from a selection, by a job.
@@ -93,9 +90,8 @@ impl Marketer {
     pub async fn remove_from_selection(&self, persons: Persons, selection: i64) -> Result<Job> {
         let transaction = self.services.db.begin_keyed().await?;
         let persons = Source::of(&transaction, self, persons).await?;
-        let list = ListKind::Selection;
-        let list_id = existing(&transaction, list, selection).await?;
-        self.order_members(transaction, JobKind::RemoveFromSelection, Payload { list, list_id, persons }, false).await
+        let selection = existing(&transaction, ListKind::Selection, selection).await?;
+        self.order_members(transaction, Order::remove(selection, persons)).await
     }
 
     /// Notes a list down that is to be made.
@@ -114,32 +110,63 @@ impl Marketer {
         insert(connection, &self.services, list, &name, description, &self.subject.id).await
     }
 
-    async fn order_members(
-        &self,
-        transaction: DatabaseTransaction,
-        kind: JobKind,
-        payload: Payload,
-        is_new: bool,
-    ) -> Result<Job> {
-        let now = self.services.now();
-        let (list, list_id) = (table(payload.list), payload.list_id);
-        // What was named is short, and somebody waits for it.
-        let queue = if payload.persons.is_named() { Queue::Interactive } else { kind.queue() };
-        let campaign = payload.persons.campaign();
-        let job = NewJob { queue, ..NewJob::new(kind, serde_json::to_value(payload)?, &self.subject.id, now) };
-        let job = jobs::enqueue(&transaction, job, now).await?;
-        if is_new {
-            let sql = format!("UPDATE {list} SET job_id = $2 WHERE id = $1");
-            execute(&transaction, &sql, [list_id.into(), job.into()]).await?;
-        }
-        let action = format!("{list}.{}", if kind == JobKind::RemoveFromSelection { "remove" } else { "add" });
-        let detail = serde_json::json!({ "job": job, "campaign": campaign, "new": is_new });
-        audit::record(&transaction, now, &self.subject, &action, format!("{list}:{list_id}"), Some(detail)).await?;
+    async fn order_members(&self, transaction: DatabaseTransaction, order: Order) -> Result<Job> {
+        let job = self::order(&transaction, &self.services, &self.subject, order).await?;
         let job = jobs::get(&transaction, job).await?;
         transaction.commit().await?;
         self.services.jobs_were_added();
         Ok(job)
     }
+}
+
+/// What is to be done with the members of a list.
+pub(crate) struct Order {
+    kind: JobKind,
+    payload: Payload,
+    /// The list is to be made first.
+    is_new: bool,
+}
+
+impl Order {
+    /// Persons are to be added.
+    pub(crate) const fn add(list: ListKind, list_id: i64, is_new: bool, persons: Source) -> Self {
+        let kind = match list {
+            ListKind::Selection => JobKind::AddToSelection,
+            ListKind::Project => JobKind::AddToProject,
+        };
+        Self { kind, payload: Payload { list, list_id, persons }, is_new }
+    }
+
+    /// Persons are to be removed from a selection.
+    const fn remove(selection: i64, persons: Source) -> Self {
+        let payload = Payload { list: ListKind::Selection, list_id: selection, persons };
+        Self { kind: JobKind::RemoveFromSelection, payload, is_new: false }
+    }
+}
+
+/// Orders a job that does it; returns its id. Whoever commits says then that jobs were added.
+pub(crate) async fn order<C: ConnectionTrait>(
+    connection: &C,
+    services: &Services,
+    subject: &Subject,
+    order: Order,
+) -> Result<i64> {
+    let now = services.now();
+    let Order { kind, payload, is_new } = order;
+    let (list, list_id) = (table(payload.list), payload.list_id);
+    // What was named is short, and somebody waits for it.
+    let queue = if payload.persons.is_named() { Queue::Interactive } else { kind.queue() };
+    let campaign = payload.persons.campaign();
+    let job = NewJob { queue, ..NewJob::new(kind, serde_json::to_value(payload)?, &subject.id, now) };
+    let job = jobs::enqueue(connection, job, now).await?;
+    if is_new {
+        let sql = format!("UPDATE {list} SET job_id = $2 WHERE id = $1");
+        execute(connection, &sql, [list_id.into(), job.into()]).await?;
+    }
+    let action = format!("{list}.{}", if kind == JobKind::RemoveFromSelection { "remove" } else { "add" });
+    let detail = serde_json::json!({ "job": job, "campaign": campaign, "new": is_new });
+    audit::record(connection, now, subject, &action, format!("{list}:{list_id}"), Some(detail)).await?;
+    Ok(job)
 }
 
 /// Notes a list down that is to be made in the CRM by whoever fills it; returns its id.

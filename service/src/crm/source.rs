@@ -11,7 +11,8 @@ use crate::db::query_all;
 use crate::error::{Refusal, RefusalCode, Result};
 use crate::recipients::scan::Scan;
 use crate::recipients::{RecipientKey, RecipientSet};
-use sea_orm::ConnectionTrait;
+use domain::status::RecipientStatus;
+use sea_orm::{ConnectionTrait, QueryResult};
 
 /// Whom, as a user says it.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -35,6 +36,12 @@ pub(crate) enum Source {
         unknown: i64,
     },
     Complaints(ComplaintFilter),
+    /// Those whom a rule for reminders reminds of a campaign for the how manieth time, unless they were taken out again.
+    Reminded {
+        rule: i64,
+        campaign: i64,
+        round: i64,
+    },
 }
 
 /// Behind what to go on: the key of a recipient; the id of an address or a complaint, without a campaign.
@@ -85,7 +92,7 @@ impl Source {
         match self {
             Self::Recipients(set) => matches!(set, RecipientSet::Ids(_)),
             Self::Addresses { set, .. } => set.is_named(),
-            Self::Complaints(_) => false,
+            Self::Complaints(_) | Self::Reminded { .. } => false,
         }
     }
 
@@ -95,6 +102,7 @@ impl Source {
             Self::Recipients(set) => set.campaign(),
             Self::Addresses { .. } => None,
             Self::Complaints(filter) => filter.campaign,
+            Self::Reminded { campaign, .. } => Some(*campaign),
         }
     }
 
@@ -145,6 +153,25 @@ impl Source {
                     keys.push(RecipientKey { campaign: row.try_get_by_index(1)?, number: row.try_get_by_index(2)? });
                 }
                 let next = is_full(rows.len()).then_some(After { campaign: 0, number: last });
+                let found = people::of_recipients(connection, &keys).await?;
+                Ok((found.into_iter().map(recipient).collect(), next))
+            }
+            Self::Reminded { rule, campaign, round } => {
+                let sql = format!(
+                    "SELECT t.recipient FROM reminder_target t \
+                     LEFT JOIN recipient c ON c.campaign_id = t.child_id AND c.number = t.child_recipient \
+                     WHERE t.rule_id = $1 AND t.campaign_id = $2 AND t.round = $3 AND t.recipient > $4 AND t.attempt IS NULL \
+                     AND NOT t.is_taken_back AND (c.status IS NULL OR c.status <> {}) ORDER BY t.recipient LIMIT $5",
+                    RecipientStatus::Blocked.code()
+                );
+                let behind = after.map_or(0, |after| after.number);
+                let rows =
+                    query_all(connection, &sql, [*rule, *campaign, *round, behind, limit].map(Into::into)).await?;
+                let key =
+                    |row: &QueryResult| Ok(RecipientKey { campaign: *campaign, number: row.try_get_by_index(0)? });
+                let keys = rows.iter().map(key).collect::<Result<Vec<_>>>()?;
+                let last = keys.last().filter(|_| is_full(keys.len()));
+                let next = last.map(|key| After { campaign: key.campaign, number: key.number });
                 let found = people::of_recipients(connection, &keys).await?;
                 Ok((found.into_iter().map(recipient).collect(), next))
             }

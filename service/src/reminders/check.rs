@@ -73,13 +73,14 @@ async fn changed_reminders(services: &Services) -> Result<Vec<i64>> {
     const SLACK: i64 = 10_000_000;
     let canceled = CampaignState::Canceled.code();
     let sql = format!(
-        "SELECT m.child_id FROM reminder m JOIN campaign c ON c.id = m.child_id \
-         JOIN campaign_statistics own ON own.campaign_id = m.child_id \
+        "SELECT DISTINCT own.campaign_id FROM reminder m \
+         JOIN campaign c ON c.id = m.child_id OR c.id = m.campaign_id AND m.has_attempts \
+         JOIN campaign_statistics own ON own.campaign_id = c.id \
          WHERE own.ready > 0 AND c.state <> {canceled} AND (m.checked_at <= $1 OR EXISTS (\
             SELECT 1 FROM campaign_statistics s WHERE s.campaign_id = m.campaign_id AND s.updated_at > m.checked_at - {SLACK}) \
          OR EXISTS (SELECT 1 FROM reminder e JOIN campaign_statistics s ON s.campaign_id = e.child_id \
             WHERE e.rule_id = m.rule_id AND e.campaign_id = m.campaign_id AND e.round < m.round \
-            AND s.updated_at > m.checked_at - {SLACK})) ORDER BY m.child_id"
+            AND s.updated_at > m.checked_at - {SLACK})) ORDER BY own.campaign_id"
     );
     let since = services.now().plus_seconds(-HOUR).micros();
     let rows = query_all(services.db.read(), &sql, [since.into()]).await?;
@@ -137,14 +138,16 @@ async fn worth_a_look(services: &Services, rule: &ReminderRule) -> Result<Vec<Wo
     let sql = format!(
         "SELECT c.id, c.name, k.checked_at FROM campaign c JOIN campaign_statistics s ON s.campaign_id = c.id \
          LEFT JOIN reminder_check k ON k.rule_id = $1 AND k.campaign_id = c.id \
-         WHERE c.state = {} AND {only} AND COALESCE(c.sent_at, c.created_at) <= $2 AND {counts} > 0 \
+         WHERE {} AND {only} AND COALESCE(c.sent_at, c.created_at) <= $2 AND {counts} > 0 \
          AND (k.rule_id IS NULL OR k.checked_at < $6 OR (k.checked_at <= $3 AND (s.updated_at > k.checked_at - {slack} \
             OR (k.checked_at <= $7 AND EXISTS (SELECT 1 FROM job j WHERE j.id = k.job_id AND j.state = {})) \
             OR (k.checked_at <= $4 AND COALESCE(c.sent_at, c.created_at) > $5) \
             OR EXISTS (SELECT 1 FROM campaign_hour h WHERE h.campaign_id = c.id AND {aged}) \
             OR EXISTS (SELECT 1 FROM reminder m JOIN campaign_hour h ON h.campaign_id = m.child_id \
-                WHERE m.rule_id = $1 AND m.campaign_id = c.id AND {aged})))) ORDER BY c.id",
-        CampaignState::Sent.code(),
+                WHERE m.rule_id = $1 AND m.campaign_id = c.id AND {aged}) \
+            OR EXISTS (SELECT 1 FROM reminder m WHERE m.rule_id = $1 AND m.campaign_id = c.id AND m.child_id IS NULL \
+                AND m.created_at <= $2 AND m.created_at > k.checked_at - {wait})))) ORDER BY c.id",
+        rules::was_sent(),
         JobState::Failed.code(),
     );
     let mut found = Vec::new();

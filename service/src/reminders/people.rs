@@ -1,16 +1,20 @@
 //! The recipients of a campaign with everything that decides whether they are reminded.
 
 use std::collections::{HashMap, HashSet};
+use std::sync::LazyLock;
 
+use domain::Timestamp;
 use domain::campaign::CampaignState;
 use domain::facts::Facts;
 use domain::health::AddressHealth;
 use domain::reminder::{Address, Candidate};
-use domain::{Timestamp, status::RecipientStatus};
+use domain::status::RecipientStatus;
 use sea_orm::{ConnectionTrait, DbErr, QueryResult};
 
+use super::mails::{Mails, Means};
 use super::rules::Original;
 use crate::batch::{Batch, Column};
+use crate::crm::people::REFUSED_BY_CRM;
 use crate::db::query_all;
 use crate::error::Result;
 use crate::facts_row::{self, FACT_COLUMNS};
@@ -18,6 +22,8 @@ use crate::facts_row::{self, FACT_COLUMNS};
 /// Whether the user of the address `a` withdrew their consent: by a complaint, and has not consented since.
 pub(crate) const CONSENT_WITHDRAWN: &str =
     "(a.last_complained_at IS NOT NULL AND (a.consent_given_at IS NULL OR a.consent_given_at < a.last_complained_at))";
+/// Whether nothing may be written to the recipient `r` with the address `a`: its user withdrew their consent, or the CRM says so.
+pub(super) static NO_CONSENT: LazyLock<String> = LazyLock::new(|| format!("({CONSENT_WITHDRAWN} OR {REFUSED_BY_CRM})"));
 /// Whether the user of the address `a` unsubscribed, and has not subscribed since.
 pub(crate) const UNSUBSCRIBED: &str =
     "(a.unsubscribed_at IS NOT NULL AND (a.subscribed_at IS NULL OR a.subscribed_at < a.unsubscribed_at))";
@@ -32,31 +38,23 @@ pub(super) struct Person {
     pub domain: String,
     pub is_simulator: bool,
     pub address: Address,
-    pub facts: Facts,
-    /// The reminders that the rule has made for them, by round.
-    pub reminders: Vec<(i64, Facts)>,
+    pub mails: Mails,
+    /// Which attempt of the recipient is under way.
+    attempt: i64,
 }
 
 impl Person {
-    /// As the domain asks about them. `reminders` are the facts of the reminders that count.
-    pub(super) fn candidate<'a>(
-        &'a self,
-        reminders: &'a [Facts],
-        campaign_sent_at: Option<Timestamp>,
-    ) -> Candidate<'a> {
+    /// As the domain asks about them before the reminder of a round.
+    pub(super) fn candidate(&self, round: i64, campaign_sent_at: Option<Timestamp>) -> Candidate<'_> {
         Candidate {
-            facts: &self.facts,
-            reminders,
+            facts: &self.mails.facts,
+            reminders: self.mails.reminders_before(round),
+            other_attempts: &self.mails.other_attempts,
             is_simulator: self.is_simulator,
             address: self.address,
             campaign_sent_at,
             is_canceled: false,
         }
-    }
-
-    /// The facts of the reminders before a round.
-    pub(super) fn reminders_before(&self, round: i64) -> Vec<Facts> {
-        self.reminders.iter().filter(|(of, _)| *of < round).map(|(_, facts)| facts.clone()).collect()
     }
 }
 
@@ -70,12 +68,12 @@ pub(super) struct Rounds {
 impl Rounds {
     /// Those that there are by now.
     pub(super) async fn of<C: ConnectionTrait>(connection: &C, rule: i64, campaign: i64) -> Result<Self> {
-        let sql = "SELECT m.round, c.state FROM reminder m JOIN campaign c ON c.id = m.child_id \
+        let sql = "SELECT m.round, c.state FROM reminder m LEFT JOIN campaign c ON c.id = m.child_id \
                    WHERE m.rule_id = $1 AND m.campaign_id = $2";
         let mut rounds = Self::default();
         for row in query_all(connection, sql, [rule.into(), campaign.into()]).await? {
             rounds.any = true;
-            if row.try_get_by_index::<i16>(1)? == CampaignState::Canceled.code() {
+            if row.try_get_by_index::<Option<i16>>(1)? == Some(CampaignState::Canceled.code()) {
                 rounds.canceled.insert(row.try_get_by_index(0)?);
             }
         }
@@ -89,11 +87,16 @@ impl Rounds {
 }
 
 fn columns(number: &str) -> String {
-    let facts = FACT_COLUMNS.split(", ").map(|name| format!("r.{name}")).collect::<Vec<_>>().join(", ");
     format!(
         "{number}, r.number, r.domain, r.is_simulator, a.health, a.former_employee_at IS NOT NULL, a.deleted_at IS NOT NULL, \
-         {CONSENT_WITHDRAWN}, {UNSUBSCRIBED}, {facts}"
+         {}, {UNSUBSCRIBED}, r.attempt, {}",
+        *NO_CONSENT,
+        fact_columns("r")
     )
+}
+
+fn fact_columns(of: &str) -> String {
+    FACT_COLUMNS.split(", ").map(|name| format!("{of}.{name}")).collect::<Vec<_>>().join(", ")
 }
 
 fn read(row: &QueryResult) -> Result<Person, DbErr> {
@@ -110,8 +113,8 @@ fn read(row: &QueryResult) -> Result<Person, DbErr> {
             is_consent_withdrawn: row.try_get_by_index(7)?,
             is_unsubscribed: row.try_get_by_index(8)?,
         },
-        facts: facts_row::read(row, 9)?,
-        reminders: Vec::new(),
+        attempt: row.try_get_by_index::<i32>(9)?.into(),
+        mails: Mails { facts: facts_row::read(row, 10)?, ..Mails::default() },
     })
 }
 
@@ -131,26 +134,24 @@ pub(super) async fn page<C: ConnectionTrait>(
     );
     let rows = query_all(connection, &sql, [campaign.id.into(), after.into(), limit.into()]).await?;
     let mut people = rows.iter().map(read).collect::<Result<Vec<_>, _>>()?;
-    if rounds.any {
-        add_reminders(connection, rule, campaign.id, &mut people).await?;
-    }
+    add_mails(connection, rule, campaign.id, rounds.any, &mut people).await?;
     Ok(people)
 }
 
 /// A reminder: which rule made it, of which campaign, and for the how manieth time.
-#[derive(Clone, Copy, Debug)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) struct Reminder {
     pub rule: i64,
     pub campaign: i64,
     pub round: i64,
-    pub child: i64,
 }
 
-/// Those who are still to get a reminder, behind number `after` of it: what became of the campaign for them, and how the address is
-/// doing that the reminder would go to.
-pub(super) async fn waiting<C: ConnectionTrait>(
+/// Those who are still to get a reminder by the campaign `child`, behind number `after` of it: what became of the campaign for them, and
+/// how the address is doing that the reminder would go to.
+pub(super) async fn waiting_in_child<C: ConnectionTrait>(
     connection: &C,
     reminder: Reminder,
+    child: i64,
     after: i64,
     limit: i64,
 ) -> Result<Vec<Person>> {
@@ -162,40 +163,118 @@ pub(super) async fn waiting<C: ConnectionTrait>(
         columns("s.number")
     );
     let ready = RecipientStatus::Ready.code();
-    let values = [reminder.child.into(), ready.into(), after.into(), limit.into()];
+    let values = [child.into(), ready.into(), after.into(), limit.into()];
     let rows = query_all(connection, &sql, values).await?;
     let mut people = rows.iter().map(read).collect::<Result<Vec<_>, _>>()?;
-    if reminder.round > 1 {
-        add_reminders(connection, reminder.rule, reminder.campaign, &mut people).await?;
-    }
+    add_mails(connection, reminder.rule, reminder.campaign, true, &mut people).await?;
     Ok(people)
 }
 
-/// Reads what became of the reminders that a rule has made for these recipients of a campaign.
-async fn add_reminders<C: ConnectionTrait>(
+/// Those who are still to get a reminder by another attempt, behind number `after` of the campaign.
+pub(super) async fn waiting_for_attempt<C: ConnectionTrait>(
+    connection: &C,
+    reminder: Reminder,
+    after: i64,
+    limit: i64,
+) -> Result<Vec<Person>> {
+    let sql = format!(
+        "SELECT {} FROM recipient_status s CROSS JOIN reminder_target t CROSS JOIN recipient r CROSS JOIN address a \
+         WHERE s.campaign_id = $1 AND s.status = $2 AND s.number > $3 AND t.rule_id = $5 AND t.campaign_id = s.campaign_id \
+         AND t.recipient = s.number AND t.round = $6 AND r.campaign_id = s.campaign_id AND r.number = s.number AND r.attempt = t.attempt \
+         AND a.id = r.address_id ORDER BY s.number LIMIT $4",
+        columns("s.number")
+    );
+    let ready = RecipientStatus::Ready.code();
+    let Reminder { rule, campaign, round } = reminder;
+    let values = [campaign.into(), ready.into(), after.into(), limit.into(), rule.into(), round.into()];
+    let rows = query_all(connection, &sql, values).await?;
+    let mut people = rows.iter().map(read).collect::<Result<Vec<_>, _>>()?;
+    add_mails(connection, rule, campaign, true, &mut people).await?;
+    Ok(people)
+}
+
+/// Reads what these recipients of a campaign were sent besides what is under way: earlier attempts and, `with_reminders`, the reminders
+/// that a rule has made for them.
+async fn add_mails<C: ConnectionTrait>(
     connection: &C,
     rule: i64,
     campaign: i64,
+    with_reminders: bool,
     people: &mut [Person],
 ) -> Result<()> {
-    if people.is_empty() {
-        return Ok(());
-    }
-    let mut batch = Batch::new(&[("rule_id", Column::Big), ("campaign_id", Column::Big), ("recipient", Column::Big)]);
-    people.iter().for_each(|person| batch.push([rule.into(), campaign.into(), person.recipient.into()]));
-    let facts = FACT_COLUMNS.split(", ").map(|name| format!("c.{name}")).collect::<Vec<_>>().join(", ");
-    let sql = format!(
-        "SELECT t.recipient, t.round, {facts} FROM {{rows}} CROSS JOIN reminder_target t CROSS JOIN recipient c \
-         WHERE t.rule_id = rows.rule_id AND t.campaign_id = rows.campaign_id AND t.recipient = rows.recipient \
-         AND c.campaign_id = t.child_id AND c.number = t.child_recipient ORDER BY t.recipient, t.round"
-    );
-    let mut reminders: HashMap<i64, Vec<(i64, Facts)>> = HashMap::new();
-    for row in batch.query(connection, &sql, []).await? {
-        let facts = facts_row::read(&row, 2)?;
-        reminders.entry(row.try_get_by_index(0)?).or_default().push((row.try_get_by_index(1)?, facts));
+    let sent_again: Vec<i64> =
+        people.iter().filter(|person| person.attempt > 1).map(|person| person.recipient).collect();
+    let mut attempts = earlier_attempts(connection, campaign, &sent_again).await?;
+    let mut reminders = HashMap::new();
+    if with_reminders {
+        let everybody: Vec<i64> = people.iter().map(|person| person.recipient).collect();
+        reminders = reminders_of(connection, rule, campaign, &everybody).await?;
     }
     for person in people {
-        person.reminders = reminders.remove(&person.recipient).unwrap_or_default();
+        let mut own = attempts.remove(&person.recipient).unwrap_or_default();
+        let reminders = reminders.remove(&person.recipient).unwrap_or_default();
+        own.push((person.attempt, std::mem::take(&mut person.mails.facts)));
+        person.mails = Mails::new(own, reminders);
     }
     Ok(())
+}
+
+/// The attempts of these recipients that were followed by another, the first one first.
+async fn earlier_attempts<C: ConnectionTrait>(
+    connection: &C,
+    campaign: i64,
+    recipients: &[i64],
+) -> Result<HashMap<i64, Vec<(i64, Facts)>>> {
+    let mut attempts: HashMap<i64, Vec<(i64, Facts)>> = HashMap::new();
+    if recipients.is_empty() {
+        return Ok(attempts);
+    }
+    let mut batch = Batch::new(&[("campaign_id", Column::Big), ("recipient", Column::Big)]);
+    recipients.iter().for_each(|recipient| batch.push([campaign.into(), (*recipient).into()]));
+    let sql = format!(
+        "SELECT e.number, e.attempt, {} FROM {{rows}} CROSS JOIN attempt e \
+         WHERE e.campaign_id = rows.campaign_id AND e.number = rows.recipient ORDER BY e.number, e.attempt",
+        fact_columns("e")
+    );
+    for row in batch.query(connection, &sql, []).await? {
+        let facts = facts_row::read(&row, 2)?;
+        attempts.entry(row.try_get_by_index(0)?).or_default().push((row.try_get_by_index(1)?, facts));
+    }
+    Ok(attempts)
+}
+
+/// The reminders that a rule has made for these recipients of a campaign, in the order of their rounds.
+async fn reminders_of<C: ConnectionTrait>(
+    connection: &C,
+    rule: i64,
+    campaign: i64,
+    recipients: &[i64],
+) -> Result<HashMap<i64, Vec<(i64, Means)>>> {
+    let mut reminders: HashMap<i64, Vec<(i64, Means)>> = HashMap::new();
+    if recipients.is_empty() {
+        return Ok(reminders);
+    }
+    let mut batch = Batch::new(&[("rule_id", Column::Big), ("campaign_id", Column::Big), ("recipient", Column::Big)]);
+    recipients.iter().for_each(|recipient| batch.push([rule.into(), campaign.into(), (*recipient).into()]));
+    let sql = format!(
+        "SELECT t.recipient, t.round, t.attempt, t.is_taken_back, t.created_at, t.child_id, c.number, {} \
+         FROM {{rows}} CROSS JOIN reminder_target t \
+         LEFT JOIN recipient c ON c.campaign_id = t.child_id AND c.number = t.child_recipient \
+         WHERE t.rule_id = rows.rule_id AND t.campaign_id = rows.campaign_id AND t.recipient = rows.recipient \
+         ORDER BY t.recipient, t.round",
+        fact_columns("c")
+    );
+    for row in batch.query(connection, &sql, []).await? {
+        let means = match (row.try_get_by_index(2)?, row.try_get_by_index(3)?) {
+            (Some(attempt), _) => Means::Attempt(attempt),
+            (None, true) => Means::TakenBack,
+            (None, false) if row.try_get_by_index::<Option<i64>>(5)?.is_none() => {
+                Means::Selection(Timestamp::from_micros(row.try_get_by_index(4)?))
+            }
+            (None, false) if row.try_get_by_index::<Option<i64>>(6)?.is_none() => continue,
+            (None, false) => Means::Campaign(facts_row::read(&row, 7)?),
+        };
+        reminders.entry(row.try_get_by_index(0)?).or_default().push((row.try_get_by_index(1)?, means));
+    }
+    Ok(reminders)
 }

@@ -7,10 +7,10 @@ use std::collections::BTreeMap;
 
 use domain::Timestamp;
 use domain::reminder::{self, Exclusion};
-use domain::status::status;
+use domain::status::{RecipientStatus, status};
 use sea_orm::{ConnectionTrait, DatabaseTransaction};
 
-use super::people::{self, CONSENT_WITHDRAWN, Rounds, UNSUBSCRIBED};
+use super::people::{self, NO_CONSENT, Rounds, UNSUBSCRIBED};
 use super::rules::{self, Original, ReminderRule, ReminderTerms};
 use super::run::decide;
 use crate::access::Reader;
@@ -148,7 +148,7 @@ impl Counted {
                 continue;
             };
             if reason == Exclusion::TooSoon {
-                let waits = person.reminders.last().is_some_and(|(_, last)| !status(last).0.is_sent());
+                let waits = person.mails.reminders.last().is_some_and(|last| !status(last).0.is_sent());
                 let due = group.sent_at.filter(|_| !waits);
                 let due = due.map(|at| at.plus_seconds(i64::from(rule.targeting.after_hours) * 3_600));
                 self.next_due = self.next_due.into_iter().chain(due).min();
@@ -175,31 +175,46 @@ async fn groups(
     campaign: &Original,
     now: Timestamp,
 ) -> Result<Vec<Group>> {
-    const KEYS: &str = "is_simulator, status, opened, clicked, complained, unsubscribed, health, former, deleted, no_consent, \
+    const KEYS: &str = "is_simulator, status, opened, clicked, complained, unsubscribed, earlier, health, former, deleted, no_consent, \
         unsubscribed_anywhere, reminders, reminder_status, reminder_opened, reminder_clicked, reminder_complained, \
         reminder_unsubscribed, due";
     let flag = |condition: &str| format!("max(CASE WHEN {condition} THEN 1 ELSE 0 END)");
+    let (sent, canceled) = (RecipientStatus::Sent.code(), RecipientStatus::Canceled.code());
     let sql = format!(
         "SELECT count(*), min(number), max(number), min(sent_at) FROM (\
-            SELECT r.number, r.is_simulator, r.status, r.opens > 0 AS opened, r.clicks > 0 AS clicked, \
-                r.complained_at IS NOT NULL AS complained, r.unsubscribed_at IS NOT NULL AS unsubscribed, a.health, \
+            SELECT r.number, r.is_simulator, COALESCE(b.status, r.status) AS status, r.opens > 0 AS opened, r.clicks > 0 AS clicked, \
+                r.complained_at IS NOT NULL AS complained, r.unsubscribed_at IS NOT NULL AS unsubscribed, e.earlier, a.health, \
                 a.former_employee_at IS NOT NULL AS former, a.deleted_at IS NOT NULL AS deleted, \
-                {CONSENT_WITHDRAWN} AS no_consent, {UNSUBSCRIBED} AS unsubscribed_anywhere, \
-                COALESCE(t.reminders, 0) AS reminders, t.reminder_status, t.reminder_opened, t.reminder_clicked, \
-                t.reminder_complained, t.reminder_unsubscribed, {SENT_AT} AS sent_at, {SENT_AT} <= $4 AS due \
+                {NO_CONSENT} AS no_consent, {UNSUBSCRIBED} AS unsubscribed_anywhere, \
+                COALESCE(t.reminders, 0) AS reminders, CASE WHEN t.is_attempt = 1 THEN r.status ELSE t.reminder_status END AS reminder_status, \
+                t.reminder_opened, t.reminder_clicked, t.reminder_complained, t.reminder_unsubscribed, \
+                {SENT_AT} AS sent_at, {SENT_AT} <= $4 AS due \
             FROM recipient r JOIN address a ON a.id = r.address_id \
-            LEFT JOIN (SELECT recipient, count(*) AS reminders, max(CASE WHEN place = 1 THEN status END) AS reminder_status, \
-                max(CASE WHEN place = 1 THEN COALESCE(sent_at, delivered_at) END) AS reminder_sent_at, \
+            LEFT JOIN (SELECT recipient, count(*) AS reminders, min(attempt) AS first_attempt, \
+                max(CASE WHEN place = 1 AND attempt IS NOT NULL THEN 1 ELSE 0 END) AS is_attempt, \
+                max(CASE WHEN place = 1 THEN status END) AS reminder_status, \
+                max(CASE WHEN place = 1 THEN sent_at END) AS reminder_sent_at, \
                 {} AS reminder_opened, {} AS reminder_clicked, {} AS reminder_complained, {} AS reminder_unsubscribed \
-                FROM (SELECT t.recipient, c.status, c.sent_at, c.delivered_at, c.opens, c.clicks, c.complained_at, \
-                        c.unsubscribed_at, row_number() OVER (PARTITION BY t.recipient ORDER BY t.round DESC) AS place \
-                    FROM reminder_target t JOIN recipient c ON c.campaign_id = t.child_id AND c.number = t.child_recipient \
-                    WHERE t.rule_id = $2 AND t.campaign_id = $1) AS made GROUP BY recipient) AS t ON t.recipient = r.number \
+                FROM (SELECT t.recipient, t.attempt, c.opens, c.clicks, c.complained_at, c.unsubscribed_at, \
+                        CASE WHEN t.child_id IS NOT NULL THEN c.status WHEN t.is_taken_back THEN {canceled} ELSE {sent} END AS status, \
+                        CASE WHEN t.child_id IS NOT NULL THEN COALESCE(c.sent_at, c.delivered_at) ELSE t.created_at END AS sent_at, \
+                        row_number() OVER (PARTITION BY t.recipient ORDER BY t.round DESC) AS place \
+                    FROM reminder_target t LEFT JOIN recipient c ON c.campaign_id = t.child_id AND c.number = t.child_recipient \
+                    WHERE t.rule_id = $2 AND t.campaign_id = $1 AND (t.child_id IS NULL OR c.number IS NOT NULL)) AS made \
+                GROUP BY recipient) AS t ON t.recipient = r.number \
+            LEFT JOIN attempt b ON b.campaign_id = $1 AND b.number = r.number AND b.attempt = t.first_attempt - 1 \
+            LEFT JOIN (SELECT number, {} + 2 * {} + 4 * {} + 8 * {} AS earlier \
+                FROM attempt WHERE campaign_id = $1 GROUP BY number) AS e ON e.number = r.number \
             WHERE r.campaign_id = $1) AS people GROUP BY {KEYS} ORDER BY min(number)",
-        flag("opens > 0"),
-        flag("clicks > 0"),
-        flag("complained_at IS NOT NULL"),
-        flag("unsubscribed_at IS NOT NULL"),
+        flag(OPENED),
+        flag(CLICKED),
+        flag(COMPLAINED),
+        flag(LEFT),
+        flag(OPENED),
+        flag(CLICKED),
+        flag(COMPLAINED),
+        flag(LEFT),
+        NO_CONSENT = *NO_CONSENT,
     );
     let wait = i64::from(rule.targeting.after_hours) * 3_600;
     let values = [
@@ -220,5 +235,10 @@ async fn groups(
 }
 
 /// From when on the time counts until the next reminder.
-const SENT_AT: &str =
-    "CASE WHEN t.reminders > 0 THEN t.reminder_sent_at ELSE COALESCE(r.sent_at, r.delivered_at, $3) END";
+const SENT_AT: &str = "CASE WHEN t.is_attempt = 1 THEN COALESCE(r.sent_at, r.delivered_at) WHEN t.reminders > 0 THEN t.reminder_sent_at \
+    ELSE COALESCE(r.sent_at, r.delivered_at, $3) END";
+/// What people say in answer to a mail.
+const OPENED: &str = "opens > 0";
+const CLICKED: &str = "clicks > 0";
+const COMPLAINED: &str = "complained_at IS NOT NULL";
+const LEFT: &str = "unsubscribed_at IS NOT NULL";

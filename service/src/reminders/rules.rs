@@ -194,9 +194,10 @@ pub(super) async fn checked<C: ConnectionTrait>(
         let number = u32::try_from(value).ok().filter(|_| (least..=most).contains(&value));
         number.ok_or_else(|| invalid(field, format!("{field} is a number from {least} to {most}")))
     };
-    if terms.action != ReminderAction::NewCampaign {
-        let message = format!("the action {} comes with the connection to a CRM; use NEW_CAMPAIGN", terms.action);
-        return Err(invalid("action", message).into());
+    let subject_prefix = optional("subjectPrefix", terms.subject_prefix.as_deref())?;
+    if terms.action == ReminderAction::Resend && subject_prefix.is_some() {
+        let message = "RESEND sends the campaign as it is: leave subjectPrefix away, or use NEW_CAMPAIGN";
+        return Err(invalid("subjectPrefix", message).into());
     }
     if !reminder::is_time_zone(&terms.time_zone) {
         let message = "there is no such time zone; one is called Europe/Berlin, for example";
@@ -214,7 +215,7 @@ pub(super) async fn checked<C: ConnectionTrait>(
         window: terms.window.map(window).transpose()?,
         time_zone: terms.time_zone,
         action: terms.action,
-        subject_prefix: optional("subjectPrefix", terms.subject_prefix.as_deref())?,
+        subject_prefix,
         is_enabled: terms.is_enabled,
         created_by: String::new(),
         created_at: now,
@@ -381,6 +382,12 @@ fn read(row: &QueryResult) -> Result<ReminderRule> {
     })
 }
 
+/// Whether the campaign `c` was sent, also where it was taken up again since: for some of its recipients.
+pub(super) fn was_sent() -> String {
+    let (sent, sending) = (CampaignState::Sent.code(), CampaignState::Sending.code());
+    format!("(c.state = {sent} OR c.state = {sending} AND c.reopened_at IS NOT NULL)")
+}
+
 /// A campaign that a rule is for.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(super) struct Original {
@@ -402,14 +409,14 @@ pub(super) async fn originals<C: ConnectionTrait>(
 ) -> Result<Vec<Original>> {
     /// As many campaigns are looked at in one statement.
     const PAGE: usize = 1_000;
-    let sent = CampaignState::Sent.code();
     let (only, values): (_, Vec<Value>) = match scope {
-        Scope::Campaign(campaign) => ("id = $3", vec![after.into(), sent.into(), (*campaign).into()]),
-        Scope::Pattern(_) => ("parent_id IS NULL", vec![after.into(), sent.into()]),
+        Scope::Campaign(campaign) => ("c.id = $2", vec![after.into(), (*campaign).into()]),
+        Scope::Pattern(_) => ("c.parent_id IS NULL", vec![after.into()]),
     };
     let sql = format!(
-        "SELECT id, name, subject, from_address, sent_at, last_recipient FROM campaign \
-         WHERE id > $1 AND state = $2 AND {only} ORDER BY id LIMIT {PAGE}"
+        "SELECT c.id, c.name, c.subject, c.from_address, c.sent_at, c.last_recipient FROM campaign c \
+         WHERE c.id > $1 AND {} AND {only} ORDER BY c.id LIMIT {PAGE}",
+        was_sent()
     );
     let (mut found, mut values) = (Vec::new(), values);
     loop {

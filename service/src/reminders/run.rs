@@ -3,14 +3,14 @@
 use std::collections::BTreeMap;
 
 use domain::Timestamp;
-use domain::facts::Facts;
-use domain::reminder::{self, Exclusion};
+use domain::reminder::{self, Exclusion, ReminderAction};
 use sea_orm::DatabaseTransaction;
 use serde::{Deserialize, Serialize};
 
-use super::child::{Added, Adding};
+use super::adding::{Added, Adding};
 use super::people::{self, Person, Rounds};
 use super::rules::{self, Original, ReminderRule};
+use super::{attempts, selections};
 use crate::access::{Marketer, Services};
 use crate::audit;
 use crate::changes::Change;
@@ -47,9 +47,12 @@ pub(super) struct Position {
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
 pub struct Reminded {
-    /// The reminders that recipients were added to.
+    /// The campaigns by which somebody is to be reminded now: that remind of others, or are sent again.
     pub campaigns: Vec<i64>,
-    /// Recipients that are new in them.
+    /// The selections that those who are reminded become members of, by jobs of their own.
+    #[serde(default)]
+    pub selections: Vec<i64>,
+    /// Recipients that are reminded and were not before.
     pub added: i64,
     /// Recipients who get none, by the name of the [`Exclusion`]. Examples are `campaign:number`.
     pub skipped_by_reason: Vec<Skipped>,
@@ -117,6 +120,12 @@ pub(super) async fn step(
         transaction.commit().await?;
         return Ok(true);
     };
+    if rule.action == ReminderAction::Resend
+        && !attempts::lock(&transaction, services, &campaign, position.after).await?
+    {
+        // It was cancelled since it was chosen: the next step does not find it any more.
+        return Ok(false);
+    }
     let rounds = Rounds::of(&transaction, rule.id, campaign.id).await?;
     let people = people::page(&transaction, rule.id, &campaign, &rounds, position.after, CHUNK).await?;
     let subject = Subject { id: job.created_by.clone(), name: "reminders".to_owned(), role: Role::Marketer };
@@ -130,9 +139,13 @@ pub(super) async fn step(
     };
     let mut rollup = RollUp::default();
     remind(&adding, &people, &rounds, &mut position.reminded, &mut rollup).await?;
+    let mut ordered = false;
     match people.last() {
         Some(last) if i64::try_from(people.len()).unwrap_or(i64::MAX) == CHUNK => position.after = last.number,
-        _ => (position.behind, position.after) = (campaign.id, 0),
+        _ => {
+            (position.behind, position.after) = (campaign.id, 0);
+            ordered = selections::report(&adding, services, &mut position.reminded.selections).await?;
+        }
     }
     progress.done += i64::try_from(people.len()).unwrap_or(i64::MAX);
     progress.skipped = position.reminded.skipped_by_reason.iter().map(|skipped| skipped.count).sum();
@@ -143,6 +156,9 @@ pub(super) async fn step(
     rollup.write(&transaction, now).await?;
     jobs::checkpoint(&transaction, services, job, *progress, position).await?;
     transaction.commit().await?;
+    if ordered {
+        services.jobs_were_added();
+    }
     changed.into_iter().for_each(|campaign| services.changes.publish(Change::Campaign(campaign)));
     Ok(false)
 }
@@ -182,12 +198,11 @@ async fn remind(
     }
     for (round, people) in due {
         match adding.add(round, &people, rollup).await? {
-            Added::To(child, count) => {
+            Added::To(campaign, count) => {
                 // The others were added by somebody else since this transaction looked at them.
                 reminded.added += i64::try_from(count).unwrap_or(i64::MAX);
-                if count > 0 && !reminded.campaigns.contains(&child) {
-                    reminded.campaigns.push(child);
-                }
+                let campaign = campaign.filter(|_| count > 0);
+                reminded.campaigns.extend(campaign.filter(|campaign| !reminded.campaigns.contains(campaign)));
             }
             Added::Canceled => people.into_iter().for_each(|person| {
                 let example = format!("{}:{}", campaign.id, person.recipient);
@@ -206,9 +221,8 @@ pub(super) fn decide(
     rounds: &Rounds,
     now: Timestamp,
 ) -> (i64, Result<(), Exclusion>) {
-    let round = person.reminders.last().map_or(1, |(round, _)| round + 1);
-    let reminders: Vec<Facts> = person.reminders_before(round);
-    let mut candidate = person.candidate(&reminders, campaign.sent_at);
+    let round = person.mails.next_round();
+    let mut candidate = person.candidate(round, campaign.sent_at);
     candidate.is_canceled = rounds.is_canceled(round);
     (round, reminder::check(&candidate, &rule.targeting, now))
 }

@@ -1,67 +1,131 @@
 //! Taking those out of a reminder who no longer need it, or must not get it, before it goes out.
 
+use domain::campaign::CampaignState;
 use domain::reminder::withdrawal;
 use domain::status::SkipReason;
-use sea_orm::ConnectionTrait;
+use sea_orm::{ConnectionTrait, DatabaseTransaction};
 
-use super::child;
-use super::people::{self, Reminder};
-use super::rules::ReminderRule;
+use super::people::{self, Person, Reminder};
+use super::rules::{self, ReminderRule};
+use super::{attempts, child};
 use crate::access::Services;
+use crate::campaigns;
 use crate::changes::Change;
-use crate::db::{execute, query_one};
+use crate::db::{execute, query_all};
 use crate::error::Result;
+use crate::recipients::RecipientKey;
+use crate::resends::again::{self, Target};
 use crate::rollup::RollUp;
 
 /// As many recipients are looked at in one transaction.
 const CHUNK: i64 = 2_000;
 
-/// Takes those out of the reminder `child` who are still to get it and have responded, complained, unsubscribed or bounced since they
-/// were chosen, or whose address may not be written to any more: they become `BLOCKED`, with the reason. Says how many they were;
-/// nobody where the campaign is no reminder. To be done immediately before a reminder, or a part of it, is sent.
+/// Takes those out who are still to get a reminder by this campaign and have responded, complained, unsubscribed or bounced since they
+/// were chosen, or whose address may not be written to any more. Recipients of a campaign that reminds of another become `BLOCKED`, with the
+/// reason. Of a campaign that is sent again, the new attempt is taken back: they are what they were before. Says how many they were; nobody
+/// where the campaign reminds of none. To be done immediately before a campaign, or a part of it, is sent.
 ///
 /// # Errors
 /// Those of the database; what was committed by then stays, and the rest is done by the next call.
-pub async fn take_out(services: &Services, child: i64) -> Result<usize> {
-    // What changes from now on is for the next call to see.
-    let began = services.now();
-    let Some((reminder, rule)) = find(services.db.read(), child).await? else { return Ok(0) };
-    let (mut after, mut total) = (0, 0);
-    loop {
-        let transaction = services.db.begin_keyed().await?;
-        let people = people::waiting(&transaction, reminder, after, CHUNK).await?;
-        let Some(last) = people.last() else { break };
-        after = last.number;
-        let is_last = i64::try_from(people.len()).unwrap_or(i64::MAX) < CHUNK;
-        let out: Vec<(i64, SkipReason)> = people
-            .iter()
-            .filter_map(|person| {
-                let earlier = person.reminders_before(reminder.round);
-                let reason = withdrawal(&person.candidate(&earlier, None), rule.targeting.audience)?;
-                Some((person.number, reason))
-            })
-            .collect();
-        if !out.is_empty() {
-            let mut rollup = RollUp::default();
-            total += child::skip(&transaction, services.db.is_postgres(), reminder, &out, &mut rollup).await?;
-            rollup.write(&transaction, services.now()).await?;
-            transaction.commit().await?;
-            services.changes.publish(Change::Campaign(child));
+pub async fn take_out(services: &Services, campaign: i64) -> Result<usize> {
+    let mut total = 0;
+    for (reminder, rule, child) in find(services.db.read(), campaign).await? {
+        // What changes from now on is for the next call to see.
+        let began = services.now();
+        let mut after = Some(0);
+        while let Some(place) = after {
+            let taken = page(services, reminder, &rule, child, place).await?;
+            total += taken.count;
+            after = taken.next;
         }
-        if is_last {
-            break;
-        }
+        let sql = "UPDATE reminder SET checked_at = $4 WHERE rule_id = $1 AND campaign_id = $2 AND round = $3";
+        let Reminder { rule, campaign, round } = reminder;
+        execute(services.db.write(), sql, [rule, campaign, round, began.micros()].map(Into::into)).await?;
     }
-    let sql = "UPDATE reminder SET checked_at = $2 WHERE child_id = $1";
-    execute(services.db.write(), sql, [child.into(), began.micros().into()]).await?;
     Ok(total)
 }
 
-/// Which reminder a campaign is, and its rule, whether or not that was deleted.
-async fn find<C: ConnectionTrait>(connection: &C, child: i64) -> Result<Option<(Reminder, ReminderRule)>> {
-    let sql = "SELECT rule_id, campaign_id, round FROM reminder WHERE child_id = $1";
-    let Some(row) = query_one(connection, sql, [child.into()]).await? else { return Ok(None) };
-    let rule: i64 = row.try_get_by_index(0)?;
-    let reminder = Reminder { rule, campaign: row.try_get_by_index(1)?, round: row.try_get_by_index(2)?, child };
-    Ok(super::rules::ever(connection, rule).await?.map(|rule| (reminder, rule)))
+/// The reminders that somebody gets by this campaign: the one that it was made for, and those that are attempts of it. With their rules,
+/// whether or not these were deleted.
+async fn find<C: ConnectionTrait>(connection: &C, campaign: i64) -> Result<Vec<(Reminder, ReminderRule, Option<i64>)>> {
+    let sql = "SELECT rule_id, campaign_id, round, child_id FROM reminder WHERE child_id = $1 \
+               UNION ALL SELECT rule_id, campaign_id, round, NULL FROM reminder WHERE campaign_id = $1 AND has_attempts";
+    let mut found = Vec::new();
+    for row in query_all(connection, sql, [campaign.into()]).await? {
+        let id: i64 = row.try_get_by_index(0)?;
+        let reminder = Reminder { rule: id, campaign: row.try_get_by_index(1)?, round: row.try_get_by_index(2)? };
+        if let Some(rule) = rules::ever(connection, id).await? {
+            found.push((reminder, rule, row.try_get_by_index(3)?));
+        }
+    }
+    Ok(found)
+}
+
+/// What was done with a part of a reminder.
+struct Taken {
+    count: usize,
+    /// Behind which number to go on.
+    next: Option<i64>,
+}
+
+/// Looks at the next of those who are to get a reminder, in one transaction.
+async fn page(
+    services: &Services,
+    reminder: Reminder,
+    rule: &ReminderRule,
+    child: Option<i64>,
+    after: i64,
+) -> Result<Taken> {
+    let transaction = services.db.begin_keyed().await?;
+    let people = match child {
+        Some(child) => people::waiting_in_child(&transaction, reminder, child, after, CHUNK).await?,
+        None => people::waiting_for_attempt(&transaction, reminder, after, CHUNK).await?,
+    };
+    let is_full = i64::try_from(people.len()).unwrap_or(i64::MAX) >= CHUNK;
+    let next = people.last().map(|last| last.number).filter(|_| is_full);
+    let reason = |person: &Person| {
+        let candidate = person.candidate(reminder.round, None);
+        Some((person.number, withdrawal(&candidate, rule.targeting.audience)?))
+    };
+    let out: Vec<(i64, SkipReason)> = people.iter().filter_map(reason).collect();
+    if out.is_empty() {
+        return Ok(Taken { count: 0, next });
+    }
+    let mut rollup = RollUp::default();
+    let is_postgres = services.db.is_postgres();
+    let count = match child {
+        Some(child) => child::skip(&transaction, is_postgres, child, &out, &mut rollup).await?,
+        None => take_back(&transaction, is_postgres, reminder, &out, &mut rollup).await?,
+    };
+    rollup.write(&transaction, services.now()).await?;
+    transaction.commit().await?;
+    services.changes.publish(Change::Campaign(child.unwrap_or(reminder.campaign)));
+    Ok(Taken { count, next })
+}
+
+/// Takes the attempts back that a reminder is for these recipients, unless they were sent to meanwhile; says how many they were. Where the
+/// sender has said something of an attempt already, it stays, and is skipped.
+async fn take_back(
+    transaction: &DatabaseTransaction,
+    is_postgres: bool,
+    reminder: Reminder,
+    out: &[(i64, SkipReason)],
+    rollup: &mut RollUp,
+) -> Result<usize> {
+    let campaign = reminder.campaign;
+    let locked = campaigns::lock(transaction, is_postgres, campaign).await?;
+    if locked.state == CampaignState::Canceled {
+        return Ok(0);
+    }
+    let keys: Vec<RecipientKey> = out.iter().map(|(number, _)| RecipientKey { campaign, number: *number }).collect();
+    let targets = again::lock(transaction, &keys).await?;
+    let untouched: Vec<&Target> = targets.iter().filter(|target| target.can_be_undone()).collect();
+    again::undo(transaction, &untouched, rollup).await?;
+    attempts::note_taken_back(transaction, reminder, &untouched).await?;
+    // Both are in the order of the numbers.
+    let is_undone = |number: &i64| untouched.binary_search_by_key(number, |target| target.key.number).is_ok();
+    let others: Vec<(i64, SkipReason)> = out.iter().filter(|(number, _)| !is_undone(number)).copied().collect();
+    let skipped =
+        if others.is_empty() { 0 } else { child::skip(transaction, is_postgres, campaign, &others, rollup).await? };
+    Ok(untouched.len() + skipped)
 }

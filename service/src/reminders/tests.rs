@@ -1,5 +1,6 @@
 //! Reminders over real databases: campaigns whose recipients have given facts, and jobs as a worker does them.
 
+mod actions;
 mod rules;
 mod runs;
 mod schedule;
@@ -232,9 +233,12 @@ impl Fixture {
     pub async fn check(&self) {
         let found = recount(&self.services, None, false).await.expect("recounted");
         assert_eq!(found.different, 0, "{found:?}");
-        let targets = self.count("SELECT count(*) FROM reminder_target").await;
+        let targets = self.count("SELECT count(*) FROM reminder_target WHERE child_id IS NOT NULL").await;
         let recipients = "SELECT count(*) FROM recipient r JOIN reminder m ON m.child_id = r.campaign_id";
         assert_eq!(self.count(recipients).await, targets, "each recipient of a reminder has one that it reminds");
+        let attempts = "SELECT count(*) FROM (SELECT campaign_id, recipient, attempt FROM reminder_target WHERE attempt IS NOT NULL \
+                        GROUP BY campaign_id, recipient, attempt HAVING count(*) > 1) AS doubles";
+        assert_eq!(self.count(attempts).await, 0, "no attempt is two reminders");
     }
 
     pub async fn close(self) {
@@ -242,6 +246,9 @@ impl Fixture {
         self.test.close().await;
     }
 }
+
+/// How many were reminded by the actions together.
+pub const REMINDED: &str = "SELECT count(*) FROM reminder_target";
 
 /// A rule for a campaign: after 72 hours, once.
 pub fn terms(campaign: i64) -> ReminderTerms {

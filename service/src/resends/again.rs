@@ -1,5 +1,7 @@
 //! Starting the next attempt of recipients that somebody has judged.
 
+use std::collections::HashMap;
+
 use domain::Timestamp;
 use domain::campaign::CampaignState;
 use domain::contribution::contribution;
@@ -7,7 +9,7 @@ use domain::facts::Facts;
 use domain::health::AddressHealth;
 use domain::reminder::Address;
 use domain::resend::Candidate;
-use domain::status::{SkipReason, status};
+use domain::status::{RecipientStatus, SkipReason, status};
 use sea_orm::{ConnectionTrait, DatabaseBackend, QueryResult};
 
 use crate::audit;
@@ -27,7 +29,9 @@ use crate::subject::Subject;
 pub(crate) struct Target {
     /// Which one.
     pub key: RecipientKey,
-    /// What is known of it.
+    /// Which attempt is under way, the how manieth.
+    pub attempt: i64,
+    /// What is known of it, as of that attempt.
     pub facts: Facts,
     domain: String,
     is_simulator: bool,
@@ -47,9 +51,20 @@ impl Target {
             corrected_at: self.corrected_at,
         }
     }
+
+    /// Whether it is still to be sent to.
+    pub(crate) fn is_ready(&self) -> bool {
+        status(&self.facts).0 == RecipientStatus::Ready
+    }
+
+    /// Whether the attempt under way can be taken back: there is one before it, and nothing has become of it yet.
+    pub(crate) fn can_be_undone(&self) -> bool {
+        self.attempt > 1 && self.facts == Facts::default()
+    }
 }
 
 const KEY: &[(&str, Column)] = &[("campaign_id", Column::Big), ("number", Column::Big)];
+const ATTEMPT: &[(&str, Column)] = &[("campaign_id", Column::Big), ("number", Column::Big), ("attempt", Column::Big)];
 
 /// Locks these recipients, in the order of their keys, and reads them. The campaign is locked by the caller.
 pub(crate) async fn lock<C: ConnectionTrait>(connection: &C, keys: &[RecipientKey]) -> Result<Vec<Target>> {
@@ -66,8 +81,7 @@ pub(crate) async fn lock<C: ConnectionTrait>(connection: &C, keys: &[RecipientKe
     let sql = format!(
         "SELECT r.campaign_id, r.number, r.domain, r.is_simulator, r.corrected_at, a.health, a.former_employee_at IS NOT NULL, \
             a.deleted_at IS NOT NULL, {CONSENT_WITHDRAWN}, {UNSUBSCRIBED}, \
-            {REFUSED_BY_CRM}, \
-            {facts} \
+            {REFUSED_BY_CRM}, r.attempt, {facts} \
          FROM {{rows}} CROSS JOIN recipient r CROSS JOIN address a \
          WHERE r.campaign_id = rows.campaign_id AND r.number = rows.number AND a.id = r.address_id \
          ORDER BY r.campaign_id, r.number {lock}"
@@ -91,7 +105,8 @@ fn read(row: &QueryResult) -> Result<Target> {
             is_unsubscribed: row.try_get_by_index(9)?,
         },
         is_refused_by_crm: row.try_get_by_index(10)?,
-        facts: facts_row::read(row, 11)?,
+        attempt: row.try_get_by_index::<i32>(11)?.into(),
+        facts: facts_row::read(row, 12)?,
     })
 }
 
@@ -129,6 +144,67 @@ pub(crate) async fn start<C: ConnectionTrait>(
     let sql = format!(
         "UPDATE recipient SET {}, attempt = recipient.attempt + 1 FROM {{rows}} \
          WHERE recipient.campaign_id = rows.campaign_id AND recipient.number = rows.number",
+        facts_row::assignments()
+    );
+    changes.execute(connection, &sql, []).await?;
+    Ok(())
+}
+
+/// Takes the attempts back that are under way of recipients that were locked in this transaction, as if they had never been asked for: what
+/// became of the attempt before is what is known of them again. For those that [can be](Target::can_be_undone).
+pub(crate) async fn undo<C: ConnectionTrait>(connection: &C, targets: &[&Target], rollup: &mut RollUp) -> Result<()> {
+    if targets.is_empty() {
+        return Ok(());
+    }
+    let mut ended = Batch::new(ATTEMPT);
+    let mut by_key = HashMap::with_capacity(targets.len());
+    for target in targets {
+        let RecipientKey { campaign, number } = target.key;
+        ended.push([campaign.into(), number.into(), (target.attempt - 1).into()]);
+        by_key.insert(target.key, *target);
+    }
+    let facts = FACT_COLUMNS.split(", ").map(|name| format!("e.{name}")).collect::<Vec<_>>().join(", ");
+    let sql = format!(
+        "SELECT e.campaign_id, e.number, {facts} FROM {{rows}} CROSS JOIN attempt e \
+         WHERE e.campaign_id = rows.campaign_id AND e.number = rows.number AND e.attempt = rows.attempt"
+    );
+    let mut changes = Batch::new(CHANGE_COLUMNS);
+    for row in ended.clone().query(connection, &sql, []).await? {
+        let key = RecipientKey { campaign: row.try_get_by_index(0)?, number: row.try_get_by_index(1)? };
+        let before = facts_row::read(&row, 2)?;
+        if let Some(target) = by_key.get(&key) {
+            changes.push_row(facts_row::batch_row(key.campaign, key.number, &before));
+            count(rollup, target, &before);
+        }
+    }
+    if changes.len() != targets.len() {
+        return Err(ServiceError::Inconsistent("an earlier attempt is gone while it was locked".to_owned()));
+    }
+    let sql = format!(
+        "UPDATE recipient SET {}, attempt = recipient.attempt - 1 FROM {{rows}} \
+         WHERE recipient.campaign_id = rows.campaign_id AND recipient.number = rows.number",
+        facts_row::assignments()
+    );
+    changes.execute(connection, &sql, []).await?;
+    let sql =
+        "DELETE FROM attempt WHERE (campaign_id, number, attempt) IN (SELECT campaign_id, number, attempt FROM {rows})";
+    ended.execute(connection, sql, []).await?;
+    Ok(())
+}
+
+/// Cancels what is under way of recipients that were locked in this transaction.
+pub(crate) async fn cancel<C: ConnectionTrait>(connection: &C, targets: &[&Target], rollup: &mut RollUp) -> Result<()> {
+    if targets.is_empty() {
+        return Ok(());
+    }
+    let mut changes = Batch::new(CHANGE_COLUMNS);
+    for target in targets {
+        let canceled = Facts { canceled: true, ..target.facts.clone() };
+        changes.push_row(facts_row::batch_row(target.key.campaign, target.key.number, &canceled));
+        count(rollup, target, &canceled);
+    }
+    let sql = format!(
+        "UPDATE recipient SET {} FROM {{rows}} WHERE recipient.campaign_id = rows.campaign_id AND recipient.number = rows.number",
         facts_row::assignments()
     );
     changes.execute(connection, &sql, []).await?;
@@ -183,8 +259,9 @@ pub(crate) async fn reopen<C: ConnectionTrait>(
     if campaign.state != CampaignState::Sent {
         return Ok(());
     }
-    let sql = "UPDATE campaign SET state = $2 WHERE id = $1";
-    execute(connection, sql, [campaign.id.into(), CampaignState::Sending.code().into()]).await?;
+    let sql = "UPDATE campaign SET state = $2, reopened_at = $3 WHERE id = $1";
+    let values = [campaign.id.into(), CampaignState::Sending.code().into(), now.micros().into()];
+    execute(connection, sql, values).await?;
     audit::record(connection, now, subject, "campaign.reopened", format!("campaign:{}", campaign.id), None).await?;
     Ok(())
 }

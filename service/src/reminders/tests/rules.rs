@@ -34,8 +34,15 @@ async fn what_makes_no_sense_is_refused() {
             (window("08:00", "08:00", &days), invalid, "sendBetween.to"),
             (window("22:00", "06:00", &days), invalid, "sendBetween.to"),
             (window("08:00", "18:00", &[]), invalid, "sendBetween.days"),
-            (ReminderTerms { action: ReminderAction::Selection, ..good.clone() }, invalid, "action"),
-            (ReminderTerms { action: ReminderAction::Resend, ..good.clone() }, invalid, "action"),
+            (
+                ReminderTerms {
+                    action: ReminderAction::Resend,
+                    subject_prefix: Some("Again:".to_owned()),
+                    ..good.clone()
+                },
+                invalid,
+                "subjectPrefix",
+            ),
             (ReminderTerms { subject_prefix: Some("a\nb".to_owned()), ..good.clone() }, invalid, "subjectPrefix"),
         ] {
             let expected = (code, field.to_owned());

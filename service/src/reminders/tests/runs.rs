@@ -3,14 +3,14 @@
 use domain::campaign::CampaignState;
 use domain::facts::Facts;
 use domain::health::AddressHealth;
-use domain::reminder::{Address, ReminderAudience};
+use domain::reminder::{Address, ReminderAction, ReminderAudience};
 use domain::status::{RecipientStatus, SkipReason};
 use proptest::prelude::*;
 use proptest::strategy::ValueTree;
 use proptest::test_runner::TestRunner;
 
 use super::super::run::{Position, step};
-use super::{Fixture, Somebody, WELL, at, counts, many, preview_counts, sent, terms, terms_for, with};
+use super::{Fixture, REMINDED, Somebody, WELL, at, counts, many, preview_counts, sent, terms, terms_for, with};
 use crate::error::ServiceError;
 use crate::jobs::JobState;
 use crate::reminders::{self, ReminderTerms};
@@ -84,11 +84,20 @@ async fn those_who_are_due_are_reminded_and_the_others_not() {
     }
 }
 
+/// Each kind of database with each of the actions.
+async fn each_with_actions() -> Vec<(Fixture, ReminderAction)> {
+    let mut all = Vec::new();
+    for action in ReminderAction::ALL {
+        all.extend(Fixture::each().await.into_iter().map(|fixture| (fixture, *action)));
+    }
+    all
+}
+
 #[tokio::test]
 async fn nobody_gets_the_same_reminder_twice() {
-    for fixture in Fixture::each().await {
+    for (fixture, action) in each_with_actions().await {
         let campaign = fixture.campaign("Spring", CampaignState::Sent, &[with(sent(0)), with(sent(5))]).await;
-        let rule = fixture.rule(terms(campaign)).await;
+        let rule = fixture.rule(ReminderTerms { action, ..terms(campaign) }).await;
         fixture.clock.advance_seconds(73 * 3_600);
         // Pressed twice, it is one job.
         let first = fixture.marketer().run_reminder_now(rule.id).await.expect("a job");
@@ -96,10 +105,12 @@ async fn nobody_gets_the_same_reminder_twice() {
         assert_eq!(fixture.remind(rule.id).await.added, 1);
         let again = fixture.remind(rule.id).await;
         assert_eq!((again.added, again.campaigns.len()), (0, 0));
-        // Those who are due later come into the same campaign.
+        // Those who are due later come into the same reminder.
         fixture.clock.advance_seconds(5 * 3_600);
         assert_eq!(fixture.remind(rule.id).await.added, 1);
-        assert_eq!(fixture.count("SELECT count(*) FROM campaign WHERE parent_id IS NOT NULL").await, 1);
+        let campaigns = i64::from(action == ReminderAction::NewCampaign);
+        assert_eq!(fixture.count("SELECT count(*) FROM campaign WHERE parent_id IS NOT NULL").await, campaigns);
+        assert_eq!(fixture.count(REMINDED).await, 2);
         let audited = "SELECT count(*) FROM audit_entry WHERE action = 'reminder_rule.run'";
         assert_eq!(fixture.count(audited).await, 3);
         fixture.close().await;
@@ -108,9 +119,9 @@ async fn nobody_gets_the_same_reminder_twice() {
 
 #[tokio::test]
 async fn a_worker_that_lost_its_job_adds_nothing() {
-    for fixture in Fixture::each().await {
+    for (fixture, action) in each_with_actions().await {
         let campaign = fixture.campaign("Spring", CampaignState::Sent, &many(2)).await;
-        let rule = fixture.rule(terms(campaign)).await;
+        let rule = fixture.rule(ReminderTerms { action, ..terms(campaign) }).await;
         fixture.clock.advance_seconds(73 * 3_600);
         let id = fixture.marketer().run_reminder_now(rule.id).await.expect("a job").id;
         let first = fixture.claim(id).await;
@@ -127,16 +138,16 @@ async fn a_worker_that_lost_its_job_adds_nothing() {
         assert_eq!(reminded.added, 4_000);
         let job = fixture.reader().job(id).await.expect("read").expect("the job");
         assert_eq!((job.state, job.progress.done, job.progress.total), (JobState::Succeeded, 4_000, Some(4_000)));
-        assert_eq!(fixture.count("SELECT count(*) FROM reminder_target").await, 4_000);
+        assert_eq!(fixture.count(REMINDED).await, 4_000);
         fixture.close().await;
     }
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 4)]
 async fn two_jobs_at_once_remind_everybody_once() {
-    for fixture in Fixture::each().await {
+    for (fixture, action) in each_with_actions().await {
         let campaign = fixture.campaign("Spring", CampaignState::Sent, &many(3)).await;
-        let rule = fixture.rule(terms(campaign)).await;
+        let rule = fixture.rule(ReminderTerms { action, ..terms(campaign) }).await;
         fixture.clock.advance_seconds(73 * 3_600);
         let by_schedule = fixture.tick().await;
         let by_hand = fixture.marketer().run_reminder_now(rule.id).await.expect("a job").id;
@@ -154,8 +165,10 @@ async fn two_jobs_at_once_remind_everybody_once() {
         );
         let (left, right) = (left.expect("ended").expect("done"), right.expect("ended").expect("done"));
         assert_eq!(left.added + right.added, 6_000);
-        assert_eq!(fixture.count("SELECT count(*) FROM campaign WHERE parent_id IS NOT NULL").await, 1);
-        assert_eq!(fixture.count("SELECT count(*) FROM reminder_target").await, 6_000);
+        assert_eq!(fixture.count("SELECT count(*) FROM reminder").await, 1);
+        let again = if action == ReminderAction::Resend { 6_000 } else { 0 };
+        assert_eq!(fixture.count("SELECT count(*) FROM recipient WHERE attempt = 2 AND status = 1").await, again);
+        assert_eq!(fixture.count(REMINDED).await, 6_000);
         fixture.close().await;
     }
 }
@@ -309,39 +322,46 @@ fn anybody() -> impl Strategy<Value = Somebody> {
     )
 }
 
-/// Over two rounds, with random people of whom random things become known between them.
+/// Over some rounds of changing actions, with random people of whom random things become known between them.
 #[tokio::test]
 async fn a_preview_is_what_the_run_then_does() {
     for fixture in Fixture::each().await {
         let mut runner = TestRunner::deterministic();
-        let mut total = 0;
-        for case in 0..8 {
+        let mut totals = [0; ReminderAction::ALL.len()];
+        for case in 0..9 {
             let mut draw = |count: usize| {
                 proptest::collection::vec(anybody(), count).new_tree(&mut runner).expect("people").current()
             };
             let campaign = fixture.campaign(&format!("Case {case}"), CampaignState::Sent, &draw(80)).await;
             let audience = ReminderAudience::ALL[case % 2];
-            let terms = ReminderTerms { audience, max_reminders: 2, ..terms(campaign) };
-            let rule = fixture.rule(ReminderTerms { after_hours: 48, ..terms.clone() }).await;
+            let mut terms = ReminderTerms { audience, max_reminders: 3, after_hours: 48, ..terms(campaign) };
+            let rule = fixture.rule(terms.clone()).await;
             if case == 0 {
                 fixture.clock.advance_seconds(100 * 3_600);
             }
-            for _ in 0..3 {
-                let preview = fixture.preview(Some(rule.id), ReminderTerms { after_hours: 48, ..terms.clone() }).await;
+            for round in 0..4 {
+                // Three cases keep to one action, the others change between them.
+                let action = if case < 3 { case } else { (case + round) % 3 };
+                terms.action = ReminderAction::ALL[action];
+                fixture.marketer().save_reminder_rule(Some(rule.id), terms.clone()).await.expect("changed");
+                let preview = fixture.preview(Some(rule.id), terms.clone()).await;
                 let reminded = fixture.remind(rule.id).await;
-                assert_eq!(reminded.added, preview.eligible, "case {case}");
-                assert_eq!(counts(&reminded.skipped_by_reason), preview_counts(&preview), "case {case}");
-                total += reminded.added;
+                assert_eq!(reminded.added, preview.eligible, "case {case}, round {round}");
+                assert_eq!(counts(&reminded.skipped_by_reason), preview_counts(&preview), "case {case}, round {round}");
+                totals[action] += reminded.added;
                 // Something becomes of the reminders, for most of them after they went out.
-                for child in reminded.campaigns {
-                    fixture.send(child).await;
+                for sent in reminded.campaigns {
+                    fixture.send(sent).await;
                     let known = (1..=reminded.added).step_by(2).zip(draw(80));
-                    fixture.set_many(child, known.map(|(number, person)| (number, person.facts))).await;
+                    fixture.set_many(sent, known.map(|(number, person)| (number, person.facts))).await;
                 }
+                // And some read what they were sent before.
+                let late = format!("UPDATE attempt SET opens = 1 WHERE campaign_id = $1 AND number % 5 = {round}");
+                fixture.run_sql(&late, [campaign.into()]).await;
                 fixture.clock.advance_seconds(47 * 3_600);
             }
         }
-        assert!(total > 100, "{total} are too few to say anything");
+        assert!(totals.iter().all(|total| *total > 50), "{totals:?} are too few to say anything");
         fixture.close().await;
     }
 }
