@@ -219,11 +219,19 @@ async fn what_is_cleared_or_delivered_to_and_blocked_again_is_a_new_task() {
         happens(&world, "e", "HARD_BOUNCE", &[P1]).await;
         let ordered = orders(&world).await;
         assert_eq!(ordered.len(), 3, "delivered to and blocked again");
+        // Bounces that are reported late make another reason of it, and another beginning, but no other block.
+        happens(&world, "f", "HARD_BOUNCE", &[P3]).await;
+        let soft = |number| format!("SOFT_BOUNCE/SOFT {number} late{number} spring - - {P3} -");
+        report(&world, &(1..=5).map(soft).collect::<Vec<_>>().join("\n")).await;
+        let other = "SELECT count(*) FROM address WHERE block_reason = 2 AND blocked_at < 1767001000000000";
+        assert_eq!(world.count(other).await, 1);
+        let ordered = orders(&world).await;
+        assert_eq!(ordered.len(), 4);
         for job in ordered {
             assert_eq!(world.work_off(job.id).await["added"], json!(1));
         }
         let keys: BTreeSet<String> = tasks(&world).into_iter().map(|task| task.key).collect();
-        assert_eq!((keys.len(), tasks(&world).len()), (3, 3));
+        assert_eq!((keys.len(), tasks(&world).len()), (4, 4));
         world.close().await;
     }
 }
