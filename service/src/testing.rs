@@ -131,6 +131,7 @@ async fn work(services: &Services, id: i64) -> bool {
         JobKind::ApplyCorrection => drop(corrections::follow::run(services, &job).await.expect("followed")),
         JobKind::ImportCorrections => drop(corrections::file::run(services, &job).await.expect("imported")),
         JobKind::PushCorrections => drop(corrections::push::run(services, &job).await.expect("pushed")),
+        JobKind::CreateFollowUps => drop(crm::follow_ups::run(services, &job).await.expect("made")),
         JobKind::ReportToCrm => drop(crm::reports::run(services, &job).await.expect("reported")),
         _ => drop(addresses::actions::run(services, &job).await.expect("acted")),
     }
