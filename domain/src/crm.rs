@@ -157,8 +157,8 @@ pub struct NewTask {
 pub struct EmailChange {
     /// Whose.
     pub person: String,
-    /// What it must be still.
-    pub old: String,
+    /// What it must be still; where there is none, the new one is added to what the person has.
+    pub old: Option<String>,
     /// What it shall be.
     pub new: String,
 }
@@ -288,8 +288,8 @@ pub trait Crm: Send + Sync + 'static {
     /// Puts a task into a user's diary, and answers its id. With `again` as for [`Crm::create_list`].
     fn create_task<'a>(&'a self, task: &'a NewTask, again: bool) -> Answer<'a, String>;
 
-    /// Changes an address of a person, if it still is what it was; else [`CrmError::Conflict`]. Where it is the new one already, that is
-    /// fine.
+    /// Changes an address of a person, if it still is what it was; else [`CrmError::Conflict`]. Or adds one. Where the person has the new one
+    /// already, that is fine.
     fn change_email<'a>(&'a self, change: &'a EmailChange) -> Answer<'a, ()>;
 
     /// Notes that a person no longer consents to marketing by e-mail. Doing it twice changes nothing.

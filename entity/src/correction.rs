@@ -27,6 +27,8 @@ pub struct Model {
     pub created_at: i64,
     pub decided_by: Option<String>,
     pub decided_at: Option<i64>,
+    pub is_added: bool,
+    pub push_job: Option<i64>,
 }
 
 #[derive(Copy, Clone, Debug, EnumIter, DeriveRelation)]

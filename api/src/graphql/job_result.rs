@@ -12,6 +12,7 @@ use service::corrections::suggest::Suggested;
 use service::crm::PersonList;
 use service::crm::follow_ups::Made;
 use service::crm::members::Changed;
+use service::crm::reports::Reported;
 use service::crm::sync::Synced;
 use service::exports::ExportResult;
 use service::import::ImportResult;
@@ -109,6 +110,10 @@ impl JobResult {
                 added: Some(int(made.added)),
                 unchanged: Some(int(made.unchanged)),
                 ..Self::left_out(&made.skipped_by_reason)
+            }),
+            JobKind::ReportToCrm => read(job).map(|reported: Reported| Self {
+                updated: Some(int(reported.told)),
+                ..Self::left_out(&reported.skipped_by_reason)
             }),
             JobKind::SyncCrm => read(job).map(|synced: Synced| Self {
                 updated: Some(int(synced.changed)),

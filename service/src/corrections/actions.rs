@@ -112,8 +112,8 @@ impl Marketer {
         Ok(rejected)
     }
 
-    /// Decides which address holds where the CRM has another one than we: ours, which is pushed to the CRM in place of what it has; or
-    /// the CRM's, which our recipients take in place of ours.
+    /// Decides which address holds where the CRM has another one than we: ours, which is pushed to the CRM in place of what it has, or added
+    /// where the old one is gone there and nothing took its place; or the CRM's, which our recipients take in place of ours.
     ///
     /// # Errors
     /// A refusal where there is no such conflict, or the CRM's address cannot be taken; those of the database.
@@ -129,7 +129,8 @@ impl Marketer {
         }
         let detail = match keep {
             ConflictSide::Ours => {
-                let sql = "UPDATE correction SET state = $2, push = $3, push_error = NULL WHERE id = $1";
+                // Where nothing stands in its place any more, it is added.
+                let sql = "UPDATE correction SET state = $2, push = $3, push_error = NULL, is_added = crm_email IS NULL WHERE id = $1";
                 let (state, push) = (CorrectionState::Applied.code(), PushState::Pending.code());
                 execute(&transaction, sql, [id.into(), state.into(), push.into()]).await?;
                 decide::request_push(&transaction, &self.subject.id, now).await?;

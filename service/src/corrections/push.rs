@@ -15,7 +15,7 @@ use crate::audit;
 use crate::batch::{Batch, Column};
 use crate::db::{execute, query_all};
 use crate::error::{Result, ServiceError};
-use crate::jobs::{self, ClaimedJob, JobKind, JobProgress};
+use crate::jobs::{self, ClaimedJob, JobProgress, JobState};
 use crate::subject::{Role, SYSTEM, Subject};
 
 /// As many corrections are marked as being told at once.
@@ -32,10 +32,9 @@ pub struct Pushed {
     pub failed: i64,
 }
 
-/// Which corrections this job has marked, and what came of the ones before.
+/// What came of the corrections before.
 #[derive(Clone, Debug, Default, Serialize, Deserialize)]
 struct Position {
-    marked: Vec<i64>,
     pushed: Pushed,
 }
 
@@ -45,10 +44,12 @@ struct Marked {
     is_in_doubt: bool,
     person: Option<(i64, String)>,
     old_key: String,
-    /// As the CRM writes it, as far as we know.
-    old: String,
+    /// As the CRM writes it, as far as we know; nothing where the new one is to be added.
+    old: Option<String>,
     new: String,
     new_key: String,
+    /// The other addresses that we know of the person, by their keys.
+    others: Vec<String>,
 }
 
 /// What the CRM says.
@@ -66,7 +67,7 @@ enum Outcome {
 pub async fn run(services: &Services, job: &ClaimedJob) -> Result<Pushed> {
     let mut position: Position = job.position.clone().map(serde_json::from_value).transpose()?.unwrap_or_default();
     loop {
-        let marked = mark(services, job, &mut position).await?;
+        let marked = mark(services, job, &position).await?;
         if marked.is_empty() {
             let transaction = services.db.begin().await?;
             jobs::finish(&transaction, services, job, progress(position.pushed), &position.pushed).await?;
@@ -78,7 +79,6 @@ pub async fn run(services: &Services, job: &ClaimedJob) -> Result<Pushed> {
                 Ok(outcome) => outcome,
                 Err(error) => return Err(put_back(services, &correction, error).await?),
             };
-            position.marked.retain(|id| *id != correction.id);
             let transaction = services.db.begin().await?;
             note(&transaction, services, &correction, &outcome).await?;
             match outcome {
@@ -97,48 +97,47 @@ const fn progress(pushed: Pushed) -> JobProgress {
     JobProgress { done: pushed.pushed + skipped, total: None, skipped }
 }
 
-/// Takes what this job left in doubt, and the next that nobody has taken; marks it as in doubt. What another job left in doubt is taken
-/// where there is no such job any more that would go on.
-async fn mark(services: &Services, job: &ClaimedJob, position: &mut Position) -> Result<Vec<Marked>> {
+/// Marks the next as being told, and takes what was left in doubt, by this job before it was killed or by one that will not go on.
+async fn mark(services: &Services, job: &ClaimedJob, position: &Position) -> Result<Vec<Marked>> {
     let transaction = services.db.begin_keyed().await?;
     let lock = if services.db.is_postgres() { "FOR UPDATE OF k SKIP LOCKED" } else { "" };
     let (pending, pushing) = (PushState::Pending.code(), PushState::Pushing.code());
     let sql = format!(
-        "SELECT k.id, k.push FROM correction k WHERE k.push IN ({pending}, {pushing}) AND (k.push = {pending} OR NOT EXISTS \
-            (SELECT 1 FROM job j WHERE j.kind = $1 AND j.id <> $2 AND j.state IN (1, 2))) ORDER BY k.id LIMIT {MARKED} {lock}"
+        "SELECT k.id, k.push FROM correction k WHERE k.push IN ({pending}, {pushing}) AND (k.push = {pending} OR k.push_job IS NULL \
+            OR k.push_job = $1 OR NOT EXISTS (SELECT 1 FROM job j WHERE j.id = k.push_job AND j.state IN ({}, {}))) \
+         ORDER BY k.id LIMIT {MARKED} {lock}",
+        JobState::Queued.code(),
+        JobState::Running.code(),
     );
-    let kind = JobKind::PushCorrections.code();
-    let rows = query_all(&transaction, &sql, [kind.into(), job.id.into()]).await?;
-    let mut doubtful = std::mem::take(&mut position.marked);
+    let rows = query_all(&transaction, &sql, [job.id.into()]).await?;
     let mut batch = Batch::new(&[("id", Column::Big), ("is_in_doubt", Column::Bool)]);
     for row in &rows {
-        let (id, push): (i64, i16) = (row.try_get_by_index(0)?, row.try_get_by_index(1)?);
-        doubtful.retain(|known| *known != id);
-        position.marked.push(id);
-        batch.push([id.into(), (push == pushing).into()]);
-    }
-    for id in doubtful {
-        position.marked.push(id);
-        batch.push([id.into(), true.into()]);
+        let push: i16 = row.try_get_by_index(1)?;
+        batch.push([row.try_get_by_index::<i64>(0)?.into(), (push == pushing).into()]);
     }
     if batch.is_empty() {
         return Ok(Vec::new());
     }
-    // Of what this job had marked, something may have been told by the time at which it ended.
-    let sql = format!(
-        "SELECT k.id, rows.is_in_doubt, k.person_id, p.crm_id, k.old_key, \
-            COALESCE(k.crm_email, (SELECT e.email FROM person_email e WHERE e.person_id = k.person_id AND e.email_key = k.old_key), \
-                k.old_email), \
+    let sql = "SELECT k.id, rows.is_in_doubt, k.person_id, p.crm_id, k.old_key, CASE WHEN k.is_added THEN NULL ELSE COALESCE(k.crm_email, \
+            (SELECT e.email FROM person_email e WHERE e.person_id = k.person_id AND e.email_key = k.old_key), k.old_email) END, \
             k.new_email, k.new_key \
-         FROM {{rows}} CROSS JOIN correction k LEFT JOIN person p ON p.id = k.person_id AND p.deleted_at IS NULL \
-         WHERE k.id = rows.id AND k.push IN ({pending}, {pushing}) ORDER BY k.id"
-    );
-    let found = batch.clone().query(&transaction, &sql, []).await?;
-    let marked = found.iter().map(read).collect::<Result<Vec<_>, _>>()?;
-    let sql = format!(
-        "UPDATE correction SET push = {pushing} FROM {{rows}} WHERE correction.id = rows.id AND correction.push = {pending}"
-    );
-    batch.execute(&transaction, &sql, []).await?;
+         FROM {rows} CROSS JOIN correction k LEFT JOIN person p ON p.id = k.person_id AND p.deleted_at IS NULL \
+         WHERE k.id = rows.id ORDER BY k.id";
+    let found = batch.clone().query(&transaction, sql, []).await?;
+    let mut marked = found.iter().map(read).collect::<Result<Vec<_>, _>>()?;
+    let sql = "SELECT k.id, e.email_key FROM {rows} CROSS JOIN correction k CROSS JOIN person_email e \
+               WHERE k.id = rows.id AND e.person_id = k.person_id AND e.email_key <> k.old_key";
+    for row in batch.clone().query(&transaction, sql, []).await? {
+        let (id, key): (i64, String) = (row.try_get_by_index(0)?, row.try_get_by_index(1)?);
+        if let Ok(place) = marked.binary_search_by_key(&id, |marked| marked.id)
+            && let Some(marked) = marked.get_mut(place)
+        {
+            marked.others.push(key);
+        }
+    }
+    let sql =
+        format!("UPDATE correction SET push = {pushing}, push_job = {{1}} FROM {{rows}} WHERE correction.id = rows.id");
+    batch.execute(&transaction, &sql, [job.id.into()]).await?;
     jobs::checkpoint(&transaction, services, job, progress(position.pushed), position).await?;
     transaction.commit().await?;
     Ok(marked)
@@ -154,6 +153,7 @@ fn read(row: &QueryResult) -> Result<Marked, DbErr> {
         old: row.try_get_by_index(5)?,
         new: row.try_get_by_index(6)?,
         new_key: row.try_get_by_index(7)?,
+        others: Vec::new(),
     })
 }
 
@@ -172,22 +172,29 @@ async fn tell(services: &Services, correction: &Marked) -> Result<Outcome, CrmEr
         if has(&emails, &correction.new_key).is_some() {
             return Ok(Outcome::Pushed);
         }
-        match has(&emails, &key_of(&change.old)).filter(|written| **written != change.old) {
+        let known = change.old.as_deref().and_then(|old| has(&emails, &key_of(old)));
+        match known.filter(|written| Some(*written) != change.old.as_ref()) {
             // The same address, written in another way.
             Some(written) => {
-                change.old.clone_from(written);
+                change.old = Some(written.clone());
                 answer = services.crm.change_email(&change).await;
             }
-            None => return Ok(Outcome::Conflict(emails.into_iter().next())),
+            None => return Ok(Outcome::Conflict(instead(emails, correction))),
         }
     }
     match answer {
         Ok(()) => Ok(Outcome::Pushed),
-        Err(CrmError::Conflict) => Ok(Outcome::Conflict(emails(services, person).await?.into_iter().next())),
+        Err(CrmError::Conflict) => Ok(Outcome::Conflict(instead(emails(services, person).await?, correction))),
         Err(CrmError::NotFound) => Ok(Outcome::Failed("the CRM does not know the person (any more)".to_owned())),
         Err(CrmError::Refused(reason)) => Ok(Outcome::Failed(reason)),
         Err(error) => Err(error),
     }
+}
+
+/// The address that the CRM has in the place of the old one: one that we did not know. The others of the person are none of this
+/// correction's business.
+fn instead(emails: Vec<String>, correction: &Marked) -> Option<String> {
+    emails.into_iter().find(|email| !correction.others.contains(&key_of(email)))
 }
 
 /// The addresses of a person, as they stand in the CRM.
@@ -245,7 +252,17 @@ async fn note<C: ConnectionTrait>(
 
 /// Our tables say the same as the CRM now, before it is read the next time.
 async fn mirror<C: ConnectionTrait>(connection: &C, person: i64, correction: &Marked) -> Result<()> {
-    let old = key_of(&correction.old);
+    let Some(old) = correction.old.as_deref().map(key_of) else {
+        let sql = "INSERT INTO person_email (person_id, email_key, email, rank) \
+                   SELECT $1, $2, $3, COALESCE(max(rank) + 1, 0) FROM person_email WHERE person_id = $1 \
+                   ON CONFLICT (person_id, email_key) DO NOTHING";
+        let values = [person.into(), correction.new_key.clone().into(), correction.new.clone().into()];
+        execute(connection, sql, values).await?;
+        // The CRM has told by now that it is gone.
+        let sql = "DELETE FROM person_email WHERE person_id = $1 AND email_key = $2";
+        execute(connection, sql, [person.into(), correction.old_key.clone().into()]).await?;
+        return Ok(());
+    };
     let sql = "DELETE FROM person_email WHERE person_id = $1 AND email_key IN ($2, $4) \
                AND EXISTS (SELECT 1 FROM person_email e WHERE e.person_id = $1 AND e.email_key = $3)";
     let values =

@@ -150,7 +150,7 @@ impl Builtin {
     }
 
     async fn replace_email(&self, change: &EmailChange) -> Result<(), CrmError> {
-        let (old, new) = (key_of(&change.old), key_of(&change.new));
+        let new = key_of(&change.new);
         let transaction = self.db.begin().await.map_err(failed)?;
         let sql = "SELECT p.id, e.email_key, e.rank FROM person p LEFT JOIN person_email e ON e.person_id = p.id \
                    WHERE p.crm_id = $1 AND p.deleted_at IS NULL ORDER BY e.rank";
@@ -161,10 +161,15 @@ impl Builtin {
         for row in &rows {
             keys.push((row.try_get_by_index(1).map_err(failed)?, row.try_get_by_index(2).map_err(failed)?));
         }
-        let rank = keys.iter().find(|(key, _)| key.as_deref() == Some(&old)).and_then(|(_, rank)| *rank);
+        let is_there = keys.iter().any(|(key, _)| key.as_deref() == Some(&new));
+        let old = change.old.as_deref().map(key_of);
+        let rank = match &old {
+            Some(old) => keys.iter().find(|(key, _)| key.as_deref() == Some(old)).and_then(|(_, rank)| *rank),
+            None if is_there => None,
+            None => Some(keys.iter().filter_map(|(_, rank)| *rank).max().map_or(0, |last| last + 1)),
+        };
         let Some(rank) = rank else {
-            let is_done = keys.iter().any(|(key, _)| key.as_deref() == Some(&new));
-            return if is_done { Ok(()) } else { Err(CrmError::Conflict) };
+            return if is_there { Ok(()) } else { Err(CrmError::Conflict) };
         };
         let sql = "DELETE FROM person_email WHERE person_id = $1 AND email_key IN ($2, $3)";
         execute(&transaction, sql, [person.into(), old.into(), new.clone().into()]).await.map_err(failed)?;

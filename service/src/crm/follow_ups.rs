@@ -24,7 +24,7 @@ use crate::audit;
 use crate::batch::{Batch, Column};
 use crate::db::{execute, query_all};
 use crate::error::{Refusal, RefusalCode, Result};
-use crate::jobs::{self, ClaimedJob, Job, JobKind, JobProgress, NewJob, Queue};
+use crate::jobs::{self, ClaimedJob, Job, JobKind, JobProgress, JobState, NewJob, Queue};
 use crate::recipients::paging::{Count, List, Order, Page, PageArgs};
 use crate::recipients::row::time;
 use crate::recipients::sql::{Cells, Sql};
@@ -379,6 +379,7 @@ impl Work<'_> {
         self.save(transaction).await
     }
 
+    /// Notes tasks down. One that the CRM did not take, or whose job will not go on, is ours now: looked for first, where it may be there.
     async fn note<C: ConnectionTrait>(&self, connection: &C, chunk: Chunk) -> Result<i64> {
         if chunk.tasks.is_empty() {
             return Ok(0);
@@ -388,7 +389,13 @@ impl Work<'_> {
                 job_id, created_by, created_at) \
              SELECT key, campaign_id, recipient, person_id, owner_id, owner, reason, {{1}}, COALESCE(description, {{2}}), {{3}}, {WANTED}, \
                 {{4}}, {{5}}, {{6}} \
-             FROM {{rows}} WHERE true ON CONFLICT (key) DO NOTHING"
+             FROM {{rows}} WHERE true ON CONFLICT (key) DO UPDATE SET job_id = excluded.job_id, person_id = excluded.person_id, \
+                owner_id = excluded.owner_id, owner = excluded.owner, error = NULL, \
+                state = CASE follow_up.state WHEN {IN_DOUBT} THEN {IN_DOUBT} ELSE {WANTED} END \
+             WHERE follow_up.job_id <> excluded.job_id AND (follow_up.state = {REFUSED} OR follow_up.state < {MADE} AND NOT EXISTS (\
+                SELECT 1 FROM job WHERE job.id = follow_up.job_id AND job.state IN ({}, {})))",
+            JobState::Queued.code(),
+            JobState::Running.code(),
         );
         let more = [
             chunk.title.into(),
@@ -421,7 +428,8 @@ impl Work<'_> {
             format!("UPDATE follow_up SET state = {IN_DOUBT} WHERE job_id = $1 AND state = {WANTED} AND id <= $2");
         execute(&transaction, &sql, [self.job.id.into(), (*last).into()]).await?;
         self.save(transaction).await?;
-        for (id, is_in_doubt, task) in tasks {
+        let mut tasks = tasks.into_iter();
+        while let Some((id, is_in_doubt, task)) = tasks.next() {
             match self.services.crm.create_task(&task, is_in_doubt).await {
                 Ok(crm_id) => self.confirm(id, MADE, Some(crm_id), None).await?,
                 Err(CrmError::Refused(reason)) => self.confirm(id, REFUSED, None, Some(reason)).await?,
@@ -429,10 +437,31 @@ impl Work<'_> {
                     self.confirm(id, REFUSED, None, Some("the CRM does not know the person (any more)".to_owned()))
                         .await?;
                 }
-                Err(error) => return Err(error.into()),
+                Err(error) => {
+                    let may_be_there = is_in_doubt || error.may_have_happened();
+                    let untried = tasks.filter(|(_, is_in_doubt, _)| !is_in_doubt).map(|(id, ..)| id);
+                    self.unmark(untried.chain((!may_be_there).then_some(id)).collect()).await?;
+                    return Err(error.into());
+                }
             }
         }
         Ok(None)
+    }
+
+    /// These have certainly not been made: nobody needs to look for them.
+    async fn unmark(&self, ids: Vec<i64>) -> Result<()> {
+        let mut batch = Batch::new(&[("id", Column::Big)]);
+        ids.into_iter().for_each(|id| batch.push([id.into()]));
+        if batch.is_empty() {
+            return Ok(());
+        }
+        let sql = format!(
+            "UPDATE follow_up SET state = {WANTED} FROM {{rows}} WHERE follow_up.id = rows.id AND follow_up.state = {IN_DOUBT} \
+             AND follow_up.job_id = {{1}}"
+        );
+        let transaction = self.services.db.begin_keyed().await?;
+        batch.execute(&transaction, &sql, [self.job.id.into()]).await?;
+        self.save(transaction).await
     }
 
     async fn confirm(&mut self, id: i64, state: i16, crm_id: Option<String>, error: Option<String>) -> Result<()> {

@@ -5,6 +5,7 @@
 
 use domain::crm::{Bounce, CrmError};
 use domain::health::BlockReason;
+use domain::smtp::Reply;
 use domain::{Timestamp, coded_enum};
 use sea_orm::{ConnectionTrait, DbErr, QueryResult};
 use serde::{Deserialize, Serialize};
@@ -14,6 +15,7 @@ use crate::batch::{Batch, Column};
 use crate::db::{execute, query_one};
 use crate::error::Result;
 use crate::jobs::{self, ClaimedJob, JobKind, JobProgress, JobState, NewJob};
+use crate::skipped::Skipped;
 
 /// As much of what a server said is told, in characters.
 const MAX_REASON: usize = 200;
@@ -37,13 +39,20 @@ coded_enum! {
 }
 
 /// What came of telling.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
 pub struct Reported {
     /// What the CRM has heard.
     pub told: i64,
-    /// What it did not take, or perhaps not.
-    pub failed: i64,
+    /// What it did not take, or perhaps not, and why: [`REFUSED_BY_CRM`], or [`UNCERTAIN`]. Examples are ids of addresses.
+    #[serde(default)]
+    pub skipped_by_reason: Vec<Skipped>,
 }
+
+/// Why the CRM has not heard something: it did not take it, or has nobody to whom it belongs.
+pub const REFUSED_BY_CRM: &str = "REFUSED_BY_CRM";
+/// Nobody knows whether the CRM has heard something: its answer was lost, and it would count a bounce twice.
+pub const UNCERTAIN: &str = "UNCERTAIN";
 
 /// What a block of an address is for the CRM.
 pub(crate) const fn of_block(reason: BlockReason) -> Option<ReportKind> {
@@ -87,6 +96,7 @@ pub(crate) async fn note<C: ConnectionTrait>(
 
 struct Report {
     id: i64,
+    address: i64,
     is_in_doubt: bool,
     kind: ReportKind,
     person: String,
@@ -100,7 +110,7 @@ struct Report {
 /// [`JobLost`](crate::ServiceError::JobLost); [`Later`](crate::ServiceError::Later) where the CRM cannot be reached; those of the database.
 pub async fn run(services: &Services, job: &ClaimedJob) -> Result<Reported> {
     let mut reported: Reported = job.position.clone().map(serde_json::from_value).transpose()?.unwrap_or_default();
-    while let Some(report) = mark(services, job, reported).await? {
+    while let Some(report) = mark(services, job, &reported).await? {
         let (state, error) = tell(services, &report).await?;
         let transaction = services.db.begin().await?;
         let sql = "UPDATE crm_report SET state = $2, error = $3, done_at = $4 WHERE id = $1";
@@ -109,39 +119,41 @@ pub async fn run(services: &Services, job: &ClaimedJob) -> Result<Reported> {
         if state == TOLD {
             reported.told += 1;
         } else {
-            reported.failed += 1;
+            let reason = if state == NOBODY_KNOWS { UNCERTAIN } else { REFUSED_BY_CRM };
+            Skipped::add(&mut reported.skipped_by_reason, reason, &report.address.to_string());
         }
-        jobs::checkpoint(&transaction, services, job, progress(reported), &reported).await?;
+        jobs::checkpoint(&transaction, services, job, progress(&reported), &reported).await?;
         transaction.commit().await?;
     }
     let transaction = services.db.begin().await?;
-    jobs::finish(&transaction, services, job, progress(reported), &reported).await?;
+    jobs::finish(&transaction, services, job, progress(&reported), &reported).await?;
     transaction.commit().await?;
     Ok(reported)
 }
 
-const fn progress(reported: Reported) -> JobProgress {
-    JobProgress { done: reported.told + reported.failed, total: None, skipped: reported.failed }
+fn progress(reported: &Reported) -> JobProgress {
+    let skipped = reported.skipped_by_reason.iter().map(|skipped| skipped.count).sum();
+    JobProgress { done: reported.told + skipped, total: None, skipped }
 }
 
 /// Takes what this job, or one that has ended, left in doubt, or the next that nobody has taken; marks it as in doubt. One at a time: what
 /// has not been tried is in no doubt.
-async fn mark(services: &Services, job: &ClaimedJob, reported: Reported) -> Result<Option<Report>> {
+async fn mark(services: &Services, job: &ClaimedJob, reported: &Reported) -> Result<Option<Report>> {
     let transaction = services.db.begin().await?;
     let lock = if services.db.is_postgres() { "FOR UPDATE OF c SKIP LOCKED" } else { "" };
     let (queued, running) = (JobState::Queued.code(), JobState::Running.code());
     let sql = format!(
-        "SELECT c.id, c.state, c.kind, p.crm_id, a.last_reason, \
+        "SELECT c.id, c.state, c.kind, p.crm_id, a.id, a.last_reason, \
             (SELECT e.email FROM person_email e WHERE e.person_id = p.id AND e.email_key = a.email_key) \
          FROM crm_report c JOIN person p ON p.id = c.person_id JOIN address a ON a.id = c.address_id \
-         WHERE c.state = {WANTED} OR c.state = {IN_DOUBT} AND (c.job_id = $1 OR NOT EXISTS (\
+         WHERE c.state < {TOLD} AND (c.state = {WANTED} OR c.job_id = $1 OR NOT EXISTS (\
             SELECT 1 FROM job WHERE job.id = c.job_id AND job.state IN ({queued}, {running}))) ORDER BY c.id LIMIT 1 {lock}"
     );
     let Some(row) = query_one(&transaction, &sql, [job.id.into()]).await? else { return Ok(None) };
     let report = read(&row)?;
     let sql = format!("UPDATE crm_report SET state = {IN_DOUBT}, job_id = $2 WHERE id = $1");
     execute(&transaction, &sql, [report.id.into(), job.id.into()]).await?;
-    jobs::checkpoint(&transaction, services, job, progress(reported), &reported).await?;
+    jobs::checkpoint(&transaction, services, job, progress(reported), reported).await?;
     transaction.commit().await?;
     Ok(Some(report))
 }
@@ -152,8 +164,9 @@ fn read(row: &QueryResult) -> Result<Report, DbErr> {
         is_in_doubt: row.try_get_by_index::<i16>(1)? == IN_DOUBT,
         kind: ReportKind::from_code(row.try_get_by_index(2)?).unwrap_or(ReportKind::Bounce),
         person: row.try_get_by_index(3)?,
-        reason: row.try_get_by_index(4)?,
-        email: row.try_get_by_index(5)?,
+        address: row.try_get_by_index(4)?,
+        reason: row.try_get_by_index(5)?,
+        email: row.try_get_by_index(6)?,
     })
 }
 
@@ -166,8 +179,9 @@ async fn tell(services: &Services, report: &Report) -> Result<(i16, Option<Strin
         }
         (ReportKind::Bounce, None) => return Ok((REFUSED, Some("the person has another address by now".to_owned()))),
         (ReportKind::Bounce, Some(email)) => {
-            let reason = report.reason.as_deref().unwrap_or_default().chars().take(MAX_REASON).collect();
-            crm.add_bounce(&Bounce { email: email.clone(), smtp_code: None, reason }).await
+            let words = report.reason.as_deref().unwrap_or_default();
+            let reason = words.chars().take(MAX_REASON).collect();
+            crm.add_bounce(&Bounce { email: email.clone(), smtp_code: Reply::find(words).code, reason }).await
         }
         (ReportKind::ConsentWithdrawn, _) => crm.withdraw_consent(&report.person).await,
         (ReportKind::FormerEmployee, _) => crm.mark_former_employee(&report.person).await,

@@ -25,7 +25,8 @@ impl SuperOffice {
         let path = format!("Person/{}", parse_id(&change.person)?);
         for _ in 0..TRIES {
             let entity = self.client.json(&Call::get(path.as_str())).await?;
-            let (place, address, twin) = match find(&entity, change) {
+            let Some(old) = &change.old else { return self.add_email(&entity, change).await };
+            let (place, address, twin) = match find(&entity, old, &change.new) {
                 Found::Old { place, address, twin } => (place, address, twin),
                 Found::New => return Ok(()),
                 Found::Neither => return Err(CrmError::Conflict),
@@ -49,6 +50,23 @@ impl SuperOffice {
             }
         }
         Err(CrmError::Conflict)
+    }
+
+    /// Adds an address to a person who was just read; as the first one, where there is none.
+    async fn add_email(&self, entity: &Value, change: &EmailChange) -> Result<(), CrmError> {
+        let emails = emails(entity);
+        if emails
+            .iter()
+            .any(|email| Row(email).text("Value").is_some_and(|value| value.eq_ignore_ascii_case(&change.new)))
+        {
+            return Ok(());
+        }
+        let body = json!({
+            "PersonId": parse_id(&change.person)?,
+            "EmailAddress": change.new,
+            "SetAsPrimaryEmail": emails.is_empty(),
+        });
+        self.client.send(&Call::post("Agents/Person/AddEmailAddressToPerson", body)).await.map(drop)
     }
 
     pub(super) async fn write_retired(&self, person: &str) -> Result<(), CrmError> {
@@ -84,19 +102,23 @@ fn bounced(bounce: &Bounce) -> Call {
     Call::post("Agents/Person/AddBounceWithDetails", body)
 }
 
-fn find(entity: &Value, change: &EmailChange) -> Found {
-    let emails = entity.get("Emails").and_then(Value::as_array).map(Vec::as_slice).unwrap_or_default();
+fn emails(entity: &Value) -> &[Value] {
+    entity.get("Emails").and_then(Value::as_array).map(Vec::as_slice).unwrap_or_default()
+}
+
+fn find(entity: &Value, old: &str, new: &str) -> Found {
+    let emails = emails(entity);
     let place_of = |address: &str| {
         let mut values = emails.iter().map(|email| Row(email).text("Value").unwrap_or_default()).enumerate();
         values.find(|(_, value)| value.eq_ignore_ascii_case(address))
     };
     // As it stands there, spaces included: the test compares that.
     let words = |place: usize| emails.get(place).and_then(|email| email.get("Value")).and_then(Value::as_str);
-    match (place_of(&change.old), place_of(&change.new)) {
+    match (place_of(old), place_of(new)) {
         // Only its capitals are to change, or nothing at all.
         (Some((place, _)), twin) if twin.as_ref().is_none_or(|(twin, _)| *twin == place) => {
             let address = words(place).unwrap_or_default().to_owned();
-            if address == change.new { Found::New } else { Found::Old { place, address, twin: None } }
+            if address == new { Found::New } else { Found::Old { place, address, twin: None } }
         }
         (Some((place, _)), Some((twin, _))) => Found::Old {
             place,

@@ -14,6 +14,7 @@ use crate::access::Services;
 use crate::corrections::ConflictSide;
 use crate::corrections::push::{self, Pushed};
 use crate::error::RefusalCode;
+use crate::jobs::{self, NewJob};
 
 /// How a request goes wrong.
 #[derive(Clone, Copy, Debug)]
@@ -58,9 +59,14 @@ impl Fake {
         }
         let mut all = self.emails.lock().expect("a lock");
         let emails = all.get_mut(&change.person).ok_or(CrmError::NotFound)?;
-        // To the letter: a CRM compares texts.
-        let place = emails.iter().position(|email| *email == change.old).ok_or(CrmError::Conflict)?;
-        emails[place].clone_from(&change.new);
+        match &change.old {
+            // To the letter: a CRM compares texts.
+            Some(old) => {
+                let place = emails.iter().position(|email| email == old).ok_or(CrmError::Conflict)?;
+                emails[place].clone_from(&change.new);
+            }
+            None => emails.push(change.new.clone()),
+        }
         if trouble.is_some() { Err(gone(true)) } else { Ok(()) }
     }
 }
@@ -158,7 +164,11 @@ async fn the_crm_takes_the_new_address_in_place_of_the_old_one() {
         assert_eq!(crm.of("p7"), ["Erika@y.example"]);
         let told = crm.changes.lock().expect("a lock").clone();
         assert_eq!(told.len(), 1);
-        assert_eq!((told[0].person.as_str(), told[0].old.as_str()), ("p7", "Erika@X.example"), "as the CRM writes it");
+        assert_eq!(
+            (told[0].person.as_str(), told[0].old.as_deref()),
+            ("p7", Some("Erika@X.example")),
+            "as the CRM writes it"
+        );
         assert_eq!(ask(&fixture, corrected.id).await.push, PushState::Pushed);
         let mirrored = "SELECT count(*) FROM person_email WHERE person_id = 7 AND email_key = 'erika@y.example'";
         assert_eq!(fixture.count(mirrored).await, 1);
@@ -212,6 +222,79 @@ async fn what_was_changed_in_the_crm_meanwhile_is_a_conflict_and_ours_may_be_kep
         assert_eq!((kept.push, kept.crm_email), (PushState::Pushed, None));
         work_off(services_follow(&fixture)).await;
         assert_eq!(recipients(&fixture).await, ["erika@y.example READY corrected"]);
+        fixture.close().await;
+    }
+}
+
+/// Of several addresses the one is shown that stands in the place of the old one, and no other is touched.
+#[tokio::test]
+async fn keeping_ours_touches_no_other_address_of_the_person() {
+    for mut fixture in Fixture::each().await {
+        let crm = with_person(&mut fixture).await;
+        run(&fixture, "UPDATE person_email SET rank = 1").await;
+        run(&fixture, "INSERT INTO person_email (person_id, email_key, email, rank) VALUES (7, 'main@x.example', 'main@x.example', 0)").await;
+        crm.set("p7", &["main@x.example", "erika@z.example"]);
+        let corrected = correct(&fixture, "erika@x.example", "erika@y.example").await;
+        assert_eq!(tell(&fixture).await.expect("told").conflicts, 1);
+        assert_eq!(ask(&fixture, corrected.id).await.crm_email.as_deref(), Some("erika@z.example"));
+        marketer(&fixture).resolve_conflict(corrected.id, ConflictSide::Ours).await.expect("solved");
+        assert_eq!(tell(&fixture).await.expect("told").pushed, 1);
+        assert_eq!(crm.of("p7"), ["main@x.example", "erika@y.example"]);
+        fixture.close().await;
+    }
+}
+
+/// The old address was removed in the CRM: ours is added to what is there, and the CRM's side cannot be taken.
+#[tokio::test]
+async fn keeping_ours_adds_it_where_the_old_one_is_gone() {
+    for mut fixture in Fixture::each().await {
+        let crm = with_person(&mut fixture).await;
+        run(&fixture, "INSERT INTO person_email (person_id, email_key, email, rank) VALUES (7, 'main@x.example', 'main@x.example', 1)").await;
+        for (left, expected) in
+            [(&["main@x.example"][..], &["main@x.example", "erika@y.example"][..]), (&[], &["erika@v.example"])]
+        {
+            crm.set("p7", left);
+            let (old, new) = if left.is_empty() {
+                ("erika@y.example", "erika@v.example")
+            } else {
+                ("erika@x.example", "erika@y.example")
+            };
+            let corrected = correct(&fixture, old, new).await;
+            assert_eq!(tell(&fixture).await.expect("told").conflicts, 1);
+            assert_eq!(ask(&fixture, corrected.id).await.crm_email, None);
+            let theirs = marketer(&fixture).resolve_conflict(corrected.id, ConflictSide::Crm).await;
+            assert_eq!(refused(theirs).code, RefusalCode::Conflict);
+            crm.trouble.lock().expect("a lock").push_back(Trouble::AnswerLost);
+            marketer(&fixture).resolve_conflict(corrected.id, ConflictSide::Ours).await.expect("solved");
+            assert!(tell(&fixture).await.is_err(), "the answer is lost");
+            wait(&fixture).await;
+            assert_eq!(tell(&fixture).await.expect("told").pushed, 1);
+            assert_eq!(crm.of("p7"), expected, "once");
+            let mirrored = format!("SELECT count(*) FROM person_email WHERE person_id = 7 AND email_key = '{new}'");
+            assert_eq!(fixture.count(&mirrored).await, 1);
+            work_off(services_follow(&fixture)).await;
+        }
+        fixture.close().await;
+    }
+}
+
+/// What a job left in doubt that will not go on is taken by the next, also while yet another one is at work.
+#[tokio::test]
+async fn what_a_dead_job_left_in_doubt_is_taken_by_the_next() {
+    for mut fixture in Fixture::each().await {
+        let crm = with_person(&mut fixture).await;
+        crm.trouble.lock().expect("a lock").push_back(Trouble::AnswerLost);
+        let corrected = correct(&fixture, "erika@x.example", "erika@y.example").await;
+        assert!(tell(&fixture).await.is_err(), "the answer is lost");
+        run(&fixture, "UPDATE job SET state = 4 WHERE kind = 28").await;
+        for _ in 0..2 {
+            let now = fixture.services.now();
+            let job = NewJob::new(JobKind::PushCorrections, serde_json::json!({}), "user:1", now);
+            jobs::enqueue(fixture.services.db.write(), job, now).await.expect("added");
+        }
+        assert_eq!(tell(&fixture).await.expect("told").pushed, 1);
+        assert_eq!(ask(&fixture, corrected.id).await.push, PushState::Pushed);
+        assert_eq!(crm.changes.lock().expect("a lock").len(), 1);
         fixture.close().await;
     }
 }

@@ -7,7 +7,7 @@ use super::{World, somebody};
 pub(super) async fn an_email(crm: &dyn Crm, world: &dyn World) {
     let person = world.enter(&somebody("Ada", &["ada@gmial.example", "second@change.example"])).await;
     let change =
-        |old: &str, new: &str| EmailChange { person: person.clone(), old: old.to_owned(), new: new.to_owned() };
+        |old: &str, new: &str| EmailChange { person: person.clone(), old: Some(old.to_owned()), new: new.to_owned() };
     let emails = async || crm.person(&person).await.expect("answered").expect("there").emails;
     let correction = change("ada@gmial.example", "ada@gmail.example");
     for _ in 0..2 {
@@ -26,9 +26,16 @@ pub(super) async fn an_email(crm: &dyn Crm, world: &dyn World) {
     assert_eq!(emails().await, ["ada@elsewhere.example", "third@change.example"]);
     crm.change_email(&change("ada@elsewhere.example", "third@change.example")).await.expect("changed");
     assert_eq!(emails().await, ["third@change.example"], "an address stands there once");
+    let added = EmailChange { old: None, ..change("", "fourth@change.example") };
+    for _ in 0..2 {
+        crm.change_email(&added).await.expect("added, or so already");
+        assert_eq!(emails().await, ["third@change.example", "fourth@change.example"], "behind what is there");
+    }
     let nobody = EmailChange { person: "999999999".to_owned(), ..correction };
-    let error = crm.change_email(&nobody).await.expect_err("there is nobody");
-    assert!(matches!(error, CrmError::NotFound), "{error:?}");
+    for nobody in [EmailChange { old: None, ..nobody.clone() }, nobody] {
+        let error = crm.change_email(&nobody).await.expect_err("there is nobody");
+        assert!(matches!(error, CrmError::NotFound), "{error:?}");
+    }
 }
 
 pub(super) async fn marks(crm: &dyn Crm, world: &dyn World) {

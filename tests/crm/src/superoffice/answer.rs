@@ -70,6 +70,7 @@ fn dispatch(data: &mut Data, request: &Request, path: &str) -> Answer {
         ("GET", ["Person", number]) => person::get(data, id(number)?),
         ("PATCH", ["Person", number]) => person::patch(data, id(number)?, request),
         ("DELETE", ["Person", number, "Consent", "EMARKETING"]) => person::withdraw(data, id(number)?),
+        ("POST", ["Agents", "Person", "AddEmailAddressToPerson"]) => person::add_email(data, &request.json()),
         ("POST", ["Agents", "Person", "AddBounceWithDetails"]) => person::bounce(data, &request.json()),
         ("GET", ["Selection", "default"]) => Ok(Some(entities::template(selection))),
         ("GET", ["Project", "default"]) => Ok(Some(entities::template(project))),

@@ -90,6 +90,20 @@ pub(super) fn withdraw(data: &mut Data, id: i64) -> Answer {
     Ok(None)
 }
 
+/// Adds an address behind the others, or before them; each time.
+pub(super) fn add_email(data: &mut Data, body: &Value) -> Answer {
+    let id = body["PersonId"].as_i64().ok_or(Fault::BAD)?;
+    let is_first = body["SetAsPrimaryEmail"].as_bool().ok_or(Fault::BAD)?;
+    let mut person = data.person(id).ok_or(Fault::UNKNOWN)?.into_owned();
+    let value = json!({ "Value": body["EmailAddress"] });
+    apply(&mut person, id, &json!({ "op": "add", "path": "/Emails/-", "value": value }))?;
+    if is_first {
+        person.emails.rotate_right(1);
+    }
+    data.change(id, |known| *known = person);
+    Ok(None)
+}
+
 /// Counts, for an address that somebody has; each time.
 pub(super) fn bounce(data: &mut Data, body: &Value) -> Answer {
     let email = body["EmailAddress"].as_str().ok_or(Fault::BAD)?;

@@ -6,7 +6,11 @@ use domain::crm::{Crm, CrmError, EmailChange, Told};
 use super::{Site, is_unavailable};
 
 fn change() -> EmailChange {
-    EmailChange { person: "3".to_owned(), old: "person3@example.com".to_owned(), new: "p3@example.com".to_owned() }
+    EmailChange {
+        person: "3".to_owned(),
+        old: Some("person3@example.com".to_owned()),
+        new: "p3@example.com".to_owned(),
+    }
 }
 
 fn email(site: &Site) -> String {
@@ -67,7 +71,7 @@ async fn only_capitals_may_change() {
     site.server.change(3, |person| person.emails[0].address = "Person3@Example.com".to_owned());
     site.crm.change_email(&change()).await.expect("found however it is written");
     assert_eq!(email(&site), "p3@example.com");
-    let capitals = EmailChange { old: "p3@example.com".to_owned(), new: "P3@example.com".to_owned(), ..change() };
+    let capitals = EmailChange { old: Some("p3@example.com".to_owned()), new: "P3@example.com".to_owned(), ..change() };
     site.crm.change_email(&capitals).await.expect("changed");
     assert_eq!(email(&site), "P3@example.com");
 }
