@@ -397,9 +397,10 @@ async fn conclude<C: ConnectionTrait>(connection: &C, done: &[(i64, Accepted<'_>
         });
         entries.push([object(*id).into(), detail.to_string().into()]);
     }
+    // The plus keeps SQLite from walking over all that are suggested.
     let sql = format!(
         "UPDATE correction SET state = {}, decided_by = {{1}}, decided_at = {{2}} FROM {{rows}} \
-         WHERE correction.old_key = rows.old_key AND correction.state = {}",
+         WHERE correction.old_key = rows.old_key AND +correction.state = {}",
         CorrectionState::Superseded.code(),
         CorrectionState::Suggested.code()
     );

@@ -279,7 +279,7 @@ impl Targets {
     }
 }
 
-fn is_postgres<C: ConnectionTrait>(connection: &C) -> bool {
+pub(super) fn is_postgres<C: ConnectionTrait>(connection: &C) -> bool {
     connection.get_database_backend() == DatabaseBackend::Postgres
 }
 

@@ -19,7 +19,7 @@ use futures::StreamExt;
 use sea_orm::{ConnectionTrait, DbErr, QueryResult};
 use serde::{Deserialize, Serialize};
 
-use super::applied;
+use super::follow::is_postgres;
 use crate::access::Services;
 use crate::batch::{Batch, Column};
 use crate::db::{Db, execute, query_all};
@@ -169,11 +169,12 @@ struct Asked {
 }
 
 impl Asked {
-    async fn ask(&mut self, domains: HashSet<String>) {
+    async fn ask(&mut self, domains: HashSet<&str>) {
         if self.answers.len() > KEPT {
             self.answers.clear();
         }
-        let open: Vec<String> = domains.into_iter().filter(|domain| !self.answers.contains_key(domain)).collect();
+        let open = domains.into_iter().filter(|domain| !self.answers.contains_key(*domain)).map(str::to_owned);
+        let open: Vec<String> = open.collect();
         let exchanges = &self.exchanges;
         let ask = |domain: String| async move {
             let answer = exchanges.look_up(&domain).await;
@@ -197,8 +198,14 @@ async fn choose(db: &Db, suspects: &[Suspect], asked: &mut Asked) -> Result<Hash
     let nothing: Vec<Learned> = Vec::new();
     let learned = |suspect: &Suspect| known.learned.get(domain_of_key(&suspect.key)).unwrap_or(&nothing);
     let open: Vec<&Suspect> = suspects.iter().filter(|suspect| !known.corrected.contains(&suspect.key)).collect();
-    let doubtful = open.iter().filter(|suspect| depends_on_exchange(&suspect.email, learned(suspect)));
-    asked.ask(doubtful.map(|suspect| domain_of_key(&suspect.key).to_owned()).collect()).await;
+    let mut doubtful: HashSet<&str> = HashSet::new();
+    for suspect in &open {
+        let domain = domain_of_key(&suspect.key);
+        if !doubtful.contains(domain) && depends_on_exchange(&suspect.email, learned(suspect)) {
+            doubtful.insert(domain);
+        }
+    }
+    asked.ask(doubtful).await;
     let none: Vec<String> = Vec::new();
     let mut candidates: Vec<(&Suspect, Vec<Suggestion>)> = Vec::with_capacity(open.len());
     for suspect in open {
@@ -263,10 +270,13 @@ impl Known {
         for row in keys.clone().query(db.read(), sql, []).await? {
             known.others.entry(row.try_get_by_index(0)?).or_default().push(row.try_get_by_index(1)?);
         }
-        let (rejected, applied) = (CorrectionState::Rejected.code(), applied());
+        let rejected = CorrectionState::Rejected.code();
+        let decided = [CorrectionState::Applied.code(), CorrectionState::Conflict.code(), rejected];
+        let decided = decided.map(|state| state.to_string()).join(", ");
+        // The plus keeps SQLite from looking up the state, which most have in common, instead of the address.
         let sql = format!(
-            "SELECT k.old_key, k.new_key, k.state FROM {{rows}} JOIN correction k ON k.old_key = rows.email_key \
-             WHERE k.state IN {applied} OR k.state = {rejected}"
+            "SELECT k.old_key, k.new_key, k.state FROM {{rows}} CROSS JOIN correction k \
+             WHERE k.old_key = rows.email_key AND +k.state IN ({decided})"
         );
         for row in keys.query(db.read(), &sql, []).await? {
             let key: String = row.try_get_by_index(0)?;
@@ -284,9 +294,11 @@ impl Known {
 async fn learned<C: ConnectionTrait>(connection: &C, domains: HashSet<&str>) -> Result<HashMap<String, Vec<Learned>>> {
     let mut batch = Batch::new(&[("domain", Column::Text)]);
     domains.into_iter().for_each(|domain| batch.push([domain.into()]));
+    // Left alone, SQLite looks up the state, which most have in common, once for each domain.
+    let index = if is_postgres(connection) { "" } else { "INDEXED BY correction_domain" };
     let sql = format!(
-        "SELECT k.old_domain, k.new_domain, count(DISTINCT k.old_key) FROM {{rows}} JOIN correction k ON k.old_domain = rows.domain \
-         WHERE k.state = {} AND k.source IN ({}, {}) GROUP BY k.old_domain, k.new_domain ORDER BY k.old_domain, k.new_domain",
+        "SELECT k.old_domain, k.new_domain, count(DISTINCT k.old_key) FROM {{rows}} CROSS JOIN correction k {index} \
+         WHERE k.old_domain = rows.domain AND k.state = {} AND k.source IN ({}, {}) GROUP BY k.old_domain, k.new_domain ORDER BY k.old_domain, k.new_domain",
         CorrectionState::Applied.code(),
         CorrectionSource::Manual.code(),
         CorrectionSource::File.code(),
@@ -407,13 +419,10 @@ fn count(rows: u64) -> i64 {
 async fn open<C: ConnectionTrait>(connection: &C, suspects: &[Suspect]) -> Result<HashMap<String, Open>> {
     let mut keys = Batch::new(&[("email_key", Column::Text)]);
     suspects.iter().for_each(|suspect| keys.push([suspect.key.clone().into()]));
-    let lock = match connection.get_database_backend() {
-        sea_orm::DatabaseBackend::Postgres => "FOR UPDATE OF k",
-        _ => "",
-    };
+    let lock = if is_postgres(connection) { "FOR UPDATE OF k" } else { "" };
     let sql = format!(
         "SELECT k.old_key, k.id, k.new_key, k.suggestion, k.confidence FROM {{rows}} CROSS JOIN correction k \
-         WHERE k.old_key = rows.email_key AND k.state = {} ORDER BY k.id {lock}",
+         WHERE k.old_key = rows.email_key AND +k.state = {} ORDER BY k.id {lock}",
         CorrectionState::Suggested.code()
     );
     let mut open = HashMap::new();

@@ -224,12 +224,12 @@ fn read(row: &QueryResult) -> Result<Known> {
 async fn next(transaction: &DatabaseTransaction, postgres: bool, campaign: i64, after: i64) -> Result<Vec<Known>> {
     let facts = FACT_COLUMNS.split(", ").map(|name| format!("r.{name}")).collect::<Vec<_>>().join(", ");
     let lock = if postgres { "FOR UPDATE OF r" } else { "" };
-    // State 2 of a correction: it was applied.
+    // State 2 of a correction: it was applied. The plus keeps SQLite from walking over all that were, for each recipient.
     let sql = format!(
         "SELECT r.number, r.email, r.email_key, r.domain, r.address_id, r.is_simulator, \
             EXISTS (SELECT 1 FROM import i WHERE i.id = r.import_id AND i.from_lists), \
             EXISTS (SELECT 1 FROM correction c JOIN person_email e ON e.email_key = c.old_key \
-                WHERE c.new_key = r.email_key AND c.state = 2 AND e.person_id = p.id), \
+                WHERE c.new_key = r.email_key AND +c.state = 2 AND e.person_id = p.id), \
             r.crm_id, {COLUMNS}, {facts} \
          FROM recipient r LEFT JOIN person p ON p.crm_id = r.crm_id AND p.deleted_at IS NULL \
          WHERE r.campaign_id = $1 AND r.number > $2 AND r.crm_id IS NOT NULL ORDER BY r.number LIMIT $3 {lock}"
