@@ -194,7 +194,9 @@ async fn choose(db: &Db, suspects: &[Suspect], asked: &mut Asked) -> Result<Hash
     if suspects.is_empty() {
         return Ok(HashMap::new());
     }
-    let known = Known::read(db, suspects).await?;
+    let transaction = db.begin_keyed().await?;
+    let known = Known::read(&transaction, suspects).await?;
+    transaction.commit().await?;
     let nothing: Vec<Learned> = Vec::new();
     let learned = |suspect: &Suspect| known.learned.get(domain_of_key(&suspect.key)).unwrap_or(&nothing);
     let open: Vec<&Suspect> = suspects.iter().filter(|suspect| !known.corrected.contains(&suspect.key)).collect();
@@ -236,7 +238,9 @@ async fn blocked(db: &Db, keys: HashSet<&str>) -> Result<HashSet<String>> {
         return Ok(HashSet::new());
     }
     let sql = "SELECT a.email_key FROM {rows} JOIN address a ON a.email_key = rows.email_key WHERE a.health = {1}";
-    let rows = batch.query(db.read(), sql, [AddressHealth::Blocked.code().into()]).await?;
+    let transaction = db.begin_keyed().await?;
+    let rows = batch.query(&transaction, sql, [AddressHealth::Blocked.code().into()]).await?;
+    transaction.commit().await?;
     Ok(rows.iter().map(|row| row.try_get_by_index(0)).collect::<Result<_, DbErr>>()?)
 }
 
@@ -253,12 +257,12 @@ struct Known {
 }
 
 impl Known {
-    async fn read(db: &Db, suspects: &[Suspect]) -> Result<Self> {
+    async fn read<C: ConnectionTrait>(connection: &C, suspects: &[Suspect]) -> Result<Self> {
         let mut keys = Batch::new(&[("email_key", Column::Text)]);
         suspects.iter().for_each(|suspect| keys.push([suspect.key.clone().into()]));
         let domains: HashSet<&str> = suspects.iter().map(|suspect| domain_of_key(&suspect.key)).collect();
         let mut known = Self {
-            learned: learned(db.read(), domains).await?,
+            learned: learned(connection, domains).await?,
             others: HashMap::new(),
             rejected: HashSet::new(),
             corrected: HashSet::new(),
@@ -267,18 +271,18 @@ impl Known {
                    JOIN person p ON p.id = e.person_id AND p.deleted_at IS NULL AND NOT p.is_former_employee \
                    JOIN person_email o ON o.person_id = e.person_id AND o.email_key <> e.email_key \
                    ORDER BY rows.email_key, p.id, o.rank";
-        for row in keys.clone().query(db.read(), sql, []).await? {
+        for row in keys.clone().query(connection, sql, []).await? {
             known.others.entry(row.try_get_by_index(0)?).or_default().push(row.try_get_by_index(1)?);
         }
         let rejected = CorrectionState::Rejected.code();
         let decided = [CorrectionState::Applied.code(), CorrectionState::Conflict.code(), rejected];
         let decided = decided.map(|state| state.to_string()).join(", ");
-        // The plus keeps SQLite from looking up the state, which most have in common, instead of the address.
+        // The plus: not by the state. Most rows have it in common, and the planners do not know, or do not know yet.
         let sql = format!(
             "SELECT k.old_key, k.new_key, k.state FROM {{rows}} CROSS JOIN correction k \
              WHERE k.old_key = rows.email_key AND +k.state IN ({decided})"
         );
-        for row in keys.query(db.read(), &sql, []).await? {
+        for row in keys.query(connection, &sql, []).await? {
             let key: String = row.try_get_by_index(0)?;
             if row.try_get_by_index::<i16>(2)? == rejected {
                 known.rejected.insert((key, row.try_get_by_index(1)?));
@@ -294,7 +298,7 @@ impl Known {
 async fn learned<C: ConnectionTrait>(connection: &C, domains: HashSet<&str>) -> Result<HashMap<String, Vec<Learned>>> {
     let mut batch = Batch::new(&[("domain", Column::Text)]);
     domains.into_iter().for_each(|domain| batch.push([domain.into()]));
-    // Left alone, SQLite looks up the state, which most have in common, once for each domain.
+    // Left alone, SQLite looks up the state, once for each domain.
     let index = if is_postgres(connection) { "" } else { "INDEXED BY correction_domain" };
     let sql = format!(
         "SELECT k.old_domain, k.new_domain, count(DISTINCT k.old_key) FROM {{rows}} CROSS JOIN correction k {index} \
@@ -422,7 +426,7 @@ async fn open<C: ConnectionTrait>(connection: &C, suspects: &[Suspect]) -> Resul
     let lock = if is_postgres(connection) { "FOR UPDATE OF k" } else { "" };
     let sql = format!(
         "SELECT k.old_key, k.id, k.new_key, k.suggestion, k.confidence FROM {{rows}} CROSS JOIN correction k \
-         WHERE k.old_key = rows.email_key AND +k.state = {} ORDER BY k.id {lock}",
+         WHERE k.old_key = rows.email_key AND +k.state = {} ORDER BY +k.id {lock}",
         CorrectionState::Suggested.code()
     );
     let mut open = HashMap::new();
