@@ -9,7 +9,8 @@ use std::sync::Arc;
 
 use domain::campaign::CampaignState;
 use domain::correction::{
-    self, CorrectionSource, CorrectionState, Evidence, Learned, Suggestion, SuggestionReason, depends_on_exchange,
+    self, CorrectionSource, CorrectionState, Evidence, Learned, PushState, Suggestion, SuggestionReason,
+    depends_on_exchange,
 };
 use domain::email::domain_of_key;
 use domain::health::{AddressHealth, BlockReason, Outcomes};
@@ -20,6 +21,7 @@ use sea_orm::{ConnectionTrait, DbErr, QueryResult};
 use serde::{Deserialize, Serialize};
 
 use super::follow::is_postgres;
+use super::row::{self, ADDRESSES, CorrectionRow};
 use crate::access::Services;
 use crate::batch::{Batch, Column};
 use crate::db::{Db, execute, query_all};
@@ -324,18 +326,6 @@ struct Open {
     confidence: Option<i16>,
 }
 
-const SUGGESTION: &[(&str, Column)] = &[
-    ("id", Column::Big),
-    ("old_email", Column::Text),
-    ("old_key", Column::Text),
-    ("old_domain", Column::Text),
-    ("new_email", Column::Text),
-    ("new_key", Column::Text),
-    ("new_domain", Column::Text),
-    ("suggestion", Column::Small),
-    ("confidence", Column::Small),
-];
-
 /// Writes what is suggested for addresses by now, and ends what is not suggested any more.
 async fn write<C: ConnectionTrait>(
     connection: &C,
@@ -348,8 +338,7 @@ async fn write<C: ConnectionTrait>(
         return Ok(());
     }
     let mut open = open(connection, suspects).await?;
-    let (mut fresh, mut other, mut over) =
-        (Batch::new(SUGGESTION), Batch::new(SUGGESTION), Batch::new(&[("id", Column::Big)]));
+    let (mut fresh, mut other, mut over) = (row::batch(), row::batch(), Batch::new(&[("id", Column::Big)]));
     for suspect in suspects {
         let known = open.remove(&suspect.key);
         let Some(best) = chosen.get(&suspect.key) else {
@@ -359,27 +348,24 @@ async fn write<C: ConnectionTrait>(
             continue;
         };
         let (reason, confidence) = (best.reason.code(), i16::from(best.confidence));
-        let row = |id: Option<i64>| {
-            [
-                id.into(),
-                suspect.email.clone().into(),
-                suspect.key.clone().into(),
-                domain_of_key(&suspect.key).into(),
-                best.email.as_str().into(),
-                best.email.key().into(),
-                best.email.domain().into(),
-                reason.into(),
-                confidence.into(),
-            ]
+        let row = CorrectionRow {
+            id: known.as_ref().map(|known| known.id),
+            old_email: &suspect.email,
+            old_key: &suspect.key,
+            new: &best.email,
+            person: None,
+            reason: None,
+            push: PushState::None,
+            suggestion: Some((best.reason, best.confidence)),
         };
         match known {
-            None => fresh.push(row(None)),
+            None => row.push_to(&mut fresh),
             Some(known) => {
                 let is_same = known.new_key == best.email.key()
                     && known.suggestion == Some(reason)
                     && known.confidence == Some(confidence);
                 if !is_same {
-                    other.push(row(Some(known.id)));
+                    row.push_to(&mut other);
                 }
             }
         }
@@ -389,10 +375,8 @@ async fn write<C: ConnectionTrait>(
     if !fresh.is_empty() {
         let source = CorrectionSource::Suggestion.code();
         let sql = format!(
-            "INSERT INTO correction (old_email, old_key, old_domain, new_email, new_key, new_domain, suggestion, confidence, state, \
-                source, created_by, created_at) \
-             SELECT old_email, old_key, old_domain, new_email, new_key, new_domain, suggestion, confidence, {state}, {source}, {{1}}, \
-                {{2}} FROM {{rows}} WHERE true ON CONFLICT DO NOTHING"
+            "INSERT INTO correction ({ADDRESSES}, suggestion, confidence, state, source, created_by, created_at) \
+             SELECT {ADDRESSES}, suggestion, confidence, {state}, {source}, {{1}}, {{2}} FROM {{rows}} WHERE true ON CONFLICT DO NOTHING"
         );
         suggested.added += count(fresh.execute(connection, &sql, [SYSTEM.into(), now.into()]).await?);
     }
