@@ -201,6 +201,23 @@ pub fn attempt_of(at: Timestamp, known_in: Option<i32>, ended_at: &[Timestamp]) 
     known_in.map_or(by_time, |known| by_time.min(known.max(1)))
 }
 
+/// Whether what was sent first at `sent_at` went to the address that is known for it: not if that was corrected after the sending, at
+/// `corrected_at`. What is known for an attempt that `ended_at` then is the address of that moment, of the latest one it is today's.
+///
+/// `sent_at` is a minimum that was known when the address of somebody it failed for was corrected: the order in which later events arrive
+/// changes nothing.
+#[must_use]
+pub fn went_to_known_address(
+    sent_at: Option<Timestamp>,
+    corrected_at: Option<Timestamp>,
+    ended_at: Option<Timestamp>,
+) -> bool {
+    let was_corrected = |corrected: Timestamp| {
+        sent_at.is_some_and(|sent| sent < corrected) && ended_at.is_none_or(|end| corrected <= end)
+    };
+    !corrected_at.is_some_and(was_corrected)
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -312,6 +329,25 @@ mod tests {
         let facts = skipped(SkipReason::InvalidAddress);
         let corrected = Candidate { corrected_at: at(1), ..candidate(&facts) };
         assert_eq!(decide(&corrected, ResendScope::OnlyUpdated), Resend::TakeBack);
+    }
+
+    #[test]
+    fn a_corrected_address_is_not_the_one_that_was_written_to() {
+        for (sent, corrected, ended, went_there) in [
+            (None, None, None, true),
+            (at(5), None, None, true),
+            (None, at(9), None, true),
+            (at(5), at(9), None, false),
+            (at(9), at(9), None, true),
+            (at(12), at(9), None, true),
+            // Corrected, and then sent to again: the first mail went elsewhere.
+            (at(5), at(9), at(20), false),
+            (at(5), at(20), at(20), false),
+            // Corrected since, for the next attempt only.
+            (at(5), at(30), at(20), true),
+        ] {
+            assert_eq!(went_to_known_address(sent, corrected, ended), went_there, "{sent:?} {corrected:?} {ended:?}");
+        }
     }
 
     proptest! {

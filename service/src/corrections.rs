@@ -9,6 +9,7 @@ mod decide;
 pub mod file;
 pub mod follow;
 pub mod push;
+mod row;
 pub mod suggest;
 #[cfg(test)]
 mod tests;

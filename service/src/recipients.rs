@@ -1,6 +1,7 @@
 //! Recipients of a campaign: lists with filter, search and order, and single ones.
 
 pub mod filter;
+pub(crate) mod new_address;
 pub mod paging;
 pub mod row;
 pub(crate) mod scan;

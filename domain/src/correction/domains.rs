@@ -1,7 +1,9 @@
 //! Which domain is meant instead of one.
 
+use std::sync::LazyLock;
+
 use super::providers::{AT_ONE_DOMAIN, LARGE, is_real_provider};
-use super::typing::distance;
+use super::typing::Word;
 use super::{CEILING, SuggestionReason};
 use crate::mx::Exchange;
 
@@ -75,8 +77,11 @@ const TAKES_NONE: u8 = 6;
 const FARTHEST: u32 = 190;
 /// Who means the nearest does not mean one that is so much further away.
 const NEAREST: u32 = 30;
-/// More letters too many or too few are further than [`FARTHEST`] in any case.
-const MOST_SURPLUS: usize = 3;
+
+/// The large providers that may be mistyped, in the order of the list.
+static MISTYPED: LazyLock<Vec<(&str, Word)>> = LazyLock::new(|| {
+    LARGE.iter().filter(|known| may_be_mistyped(known)).map(|known| (*known, Word::new(known))).collect()
+});
 
 /// The domains that may be meant by `domain`; none where it is that of a provider that is known.
 pub(super) fn instead_of(domain: &str, learned: &[Learned], exchange: Exchange) -> Vec<Instead> {
@@ -125,12 +130,9 @@ fn by_end(domain: &str) -> Vec<Instead> {
 
 /// The large providers that are a slip away.
 fn by_slip(domain: &str) -> Vec<Instead> {
-    let mut near: Vec<(u32, &str)> = LARGE
-        .iter()
-        .filter(|known| may_be_mistyped(known) && known.len().abs_diff(domain.len()) <= MOST_SURPLUS)
-        .map(|known| (distance(domain, known), *known))
-        .filter(|(distance, _)| *distance <= FARTHEST)
-        .collect();
+    let written = Word::new(domain);
+    let near = MISTYPED.iter().filter_map(|(known, word)| Some((written.distance(word, FARTHEST)?, *known)));
+    let mut near: Vec<(u32, &str)> = near.collect();
     // In the order of the list where they are equally near.
     near.sort_by_key(|(distance, _)| *distance);
     let nearest = near.first().map_or(0, |(distance, _)| *distance);
@@ -162,13 +164,15 @@ fn name_length(domain: &str) -> usize {
 /// What people did with other addresses of the domain. Somebody who changed employers teaches nothing, a firm that changed its name does.
 fn by_learning(domain: &str, learned: &[Learned]) -> Vec<Instead> {
     let all: u32 = learned.iter().map(|learned| learned.count).sum();
+    let written = Word::new(domain);
     let instead = |learned: &Learned| {
         if learned.count == 0 || learned.domain == domain {
             return None;
         }
         // 40, 68, 77, 82 … of a hundred, and more where one looks like the other.
         let alone = 95 - 55_u32.div_ceil(learned.count);
-        let similar = if distance(domain, &learned.domain) <= FARTHEST { 15 } else { 0 };
+        let is_slip = written.distance(&Word::new(&learned.domain), FARTHEST).is_some();
+        let similar = if is_slip { 15 } else { 0 };
         // People did not agree.
         let agreed = (alone + similar).min(95) * learned.count / all.max(1);
         let confidence = u8::try_from(agreed).unwrap_or(CEILING);

@@ -3,7 +3,7 @@
 use proptest::prelude::*;
 
 use super::providers::LARGE;
-use super::typing::{SLIP, distance};
+use super::typing::{SLIP, Word};
 use super::*;
 
 fn evidence(email: &str) -> Evidence<'_> {
@@ -169,11 +169,13 @@ proptest! {
     }
 
     #[test]
-    fn slips_cost_as_many_as_they_are(left in "[a-z.-]{0,10}", right in "[a-z.-]{0,10}") {
-        let cost = distance(&left, &right);
+    fn slips_cost_as_many_as_they_are(left in "[a-z.-]{0,10}", right in "[a-z.-]{0,10}", farthest in 0_u32..600) {
+        let (one, other) = (Word::new(&left), Word::new(&right));
+        let cost = one.distance(&other, u32::MAX).expect("nothing is further");
         let slips = u32::try_from(strsim::osa_distance(&left, &right)).expect("few");
         prop_assert!(cost >= slips * SLIP.start() && cost <= slips * SLIP.end(), "{} for {} slips", cost, slips);
-        prop_assert_eq!(cost, distance(&right, &left));
+        prop_assert_eq!(other.distance(&one, u32::MAX), Some(cost));
+        prop_assert_eq!(one.distance(&other, farthest), (cost <= farthest).then_some(cost), "to stop early changes nothing");
         prop_assert_eq!(cost == 0, left == right);
     }
 

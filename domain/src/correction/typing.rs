@@ -19,36 +19,59 @@ const SURPLUS: u32 = 80;
 #[cfg(test)]
 pub(super) const SLIP: std::ops::RangeInclusive<u32> = DOUBLED..=ANOTHER;
 
-/// How far apart two words are: the sum of the slips that make one of the other, by the way that costs least. Letters that change
-/// places are one slip (optimal string alignment).
-pub(super) fn distance(left: &str, right: &str) -> u32 {
-    let (left, right) = (keys(left), keys(right));
-    // The costs of the beginnings: of the row before the last, the last, and the one that is being worked out.
-    let mut first: Vec<u32> = Vec::new();
-    let mut last: Vec<u32> = vec![0];
-    for at in 0..right.len() {
-        let before = last.last().copied().unwrap_or_default();
-        last.push(before + surplus(&right, at));
+/// A word as it is typed, to be compared with others.
+#[derive(Clone, Debug)]
+pub(super) struct Word {
+    keys: Vec<Key>,
+}
+
+impl Word {
+    /// Looks up where its letters are on the keyboards.
+    pub(super) fn new(word: &str) -> Self {
+        let key = |letter| Key { letter, places: KEYBOARDS.map(|keyboard| place(&keyboard, letter)) };
+        Self { keys: word.chars().map(key).collect() }
     }
-    for row in 0..left.len() {
-        let mut next: Vec<u32> = vec![at(&last, 0) + surplus(&left, row)];
-        for column in 0..right.len() {
-            let (one, other) = (left.get(row), right.get(column));
-            let replaced = at(&last, column) + replacing(one, other);
-            let removed = at(&last, column + 1) + surplus(&left, row);
-            let added = at(&next, column) + surplus(&right, column);
-            let mut cost = replaced.min(removed).min(added);
-            let letter = |key: Option<&Key>| key.map(|key| key.letter);
-            let (one, other) = (letter(one), letter(other));
-            let are_crossed = || one == letter(right.get(column - 1)) && letter(left.get(row - 1)) == other;
-            if row > 0 && column > 0 && one != other && are_crossed() {
-                cost = cost.min(at(&first, column - 1) + TRANSPOSED);
-            }
-            next.push(cost);
+
+    /// How far apart two words are: the sum of the slips that make one of the other, by the way that costs least. Letters that change
+    /// places are one slip (optimal string alignment). `None` where that is more than `farthest`; most words are, and it shows soon.
+    pub(super) fn distance(&self, other: &Self, farthest: u32) -> Option<u32> {
+        let (left, right) = (self.keys.as_slice(), other.keys.as_slice());
+        let surplus_letters = u32::try_from(left.len().abs_diff(right.len())).unwrap_or(u32::MAX);
+        if surplus_letters.saturating_mul(DOUBLED) > farthest {
+            return None;
         }
-        first = std::mem::replace(&mut last, next);
+        // The costs of the beginnings: of the row before the last, the last, and the one that is being worked out.
+        let mut first: Vec<u32> = Vec::new();
+        let mut last: Vec<u32> = vec![0];
+        for at in 0..right.len() {
+            let before = last.last().copied().unwrap_or_default();
+            last.push(before + surplus(right, at));
+        }
+        for row in 0..left.len() {
+            let mut next: Vec<u32> = Vec::with_capacity(last.len());
+            next.push(at(&last, 0) + surplus(left, row));
+            for column in 0..right.len() {
+                let (one, other) = (left.get(row), right.get(column));
+                let replaced = at(&last, column) + replacing(one, other);
+                let removed = at(&last, column + 1) + surplus(left, row);
+                let added = at(&next, column) + surplus(right, column);
+                let mut cost = replaced.min(removed).min(added);
+                let letter = |key: Option<&Key>| key.map(|key| key.letter);
+                let (one, other) = (letter(one), letter(other));
+                let are_crossed = || one == letter(right.get(column - 1)) && letter(left.get(row - 1)) == other;
+                if row > 0 && column > 0 && one != other && are_crossed() {
+                    cost = cost.min(at(&first, column - 1) + TRANSPOSED);
+                }
+                next.push(cost);
+            }
+            first = std::mem::replace(&mut last, next);
+            // Every way on leads through one of these two rows, and costs no less.
+            if first.iter().chain(&last).all(|cost| *cost > farthest) {
+                return None;
+            }
+        }
+        last.last().copied().filter(|cost| *cost <= farthest)
     }
-    last.last().copied().unwrap_or_default()
 }
 
 fn at(costs: &[u32], place: usize) -> u32 {
@@ -60,10 +83,6 @@ fn at(costs: &[u32], place: usize) -> u32 {
 struct Key {
     letter: char,
     places: [Option<(usize, usize)>; 2],
-}
-
-fn keys(word: &str) -> Vec<Key> {
-    word.chars().map(|letter| Key { letter, places: KEYBOARDS.map(|keyboard| place(&keyboard, letter)) }).collect()
 }
 
 /// What it costs that the letter at `place` is there at all.
@@ -106,8 +125,8 @@ mod tests {
     #[test]
     fn keys_touch_on_either_keyboard() {
         let are_beside = |one: char, other: char| {
-            let keys = keys(&format!("{one}{other}"));
-            are_beside(&keys[0], &keys[1])
+            let word = Word::new(&format!("{one}{other}"));
+            are_beside(&word.keys[0], &word.keys[1])
         };
         for (one, other) in
             [('n', 'm'), ('g', 'h'), ('y', 'x'), ('z', 'u'), ('y', 'u'), ('a', 'q'), ('k', 'm'), ('z', 'x')]
@@ -132,7 +151,12 @@ mod tests {
             ("", "gmx", 3 * SURPLUS),
             ("gmial.con", "gmail.com", TRANSPOSED + BESIDE),
         ] {
-            assert_eq!((distance(one, other), distance(other, one)), (cost, cost), "{one} {other}");
+            let (left, right) = (Word::new(one), Word::new(other));
+            for (left, right) in [(&left, &right), (&right, &left)] {
+                assert_eq!(left.distance(right, u32::MAX), Some(cost), "{one} {other}");
+                assert_eq!(left.distance(right, cost), Some(cost), "{one} {other}");
+                assert_eq!(cost.checked_sub(1).and_then(|less| left.distance(right, less)), None, "{one} {other}");
+            }
         }
     }
 }

@@ -37,8 +37,7 @@ impl Reports {
     /// Notes what an event says about the address with this key.
     pub fn add(&mut self, email_key: &str, event: &Pending) {
         let (outcome, at) = (Outcome::of(event.kind, event.class), event.occurred_at);
-        let is_wish = matches!(event.kind, EventKind::Complained | EventKind::Unsubscribed | EventKind::Subscribed);
-        if outcome.is_none() && !is_wish {
+        if outcome.is_none() && !is_wish(event.kind) {
             return;
         }
         if !self.by_key.contains_key(email_key) {
@@ -96,6 +95,11 @@ impl Reports {
         state::write_reported(connection, &states).await?;
         state::follow_up(connection, &states, &settings, SYSTEM, None, now).await
     }
+}
+
+/// Whether an event says what a person wants, and not how an address is doing.
+pub const fn is_wish(kind: EventKind) -> bool {
+    matches!(kind, EventKind::Complained | EventKind::Unsubscribed | EventKind::Subscribed)
 }
 
 async fn lock<C: ConnectionTrait>(

@@ -19,13 +19,14 @@ use crate::facts_row::{self, CHANGE_COLUMNS, FACT_COLUMNS};
 
 /// An attempt that was followed by another.
 pub struct Attempt {
-    /// The address that was written to.
+    /// The address that it had in the end.
     pub email_key: String,
     /// Its row.
     pub address_id: i64,
     /// What became of it.
     pub facts: Facts,
-    ended_at: Timestamp,
+    /// When the next one was asked for.
+    pub ended_at: Timestamp,
     is_changed: bool,
 }
 

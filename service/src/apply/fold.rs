@@ -4,10 +4,12 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use domain::contribution::contribution;
 use domain::facts::Facts;
+use domain::resend::went_to_known_address;
 use domain::status::{RecipientStatus, status};
 use domain::{EventKind, Timestamp};
 use sea_orm::{ConnectionTrait, DatabaseBackend, DbErr};
 
+use super::addresses::is_wish;
 use super::attempts::Attempts;
 use super::pending::{Pending, RecipientKey};
 use super::{addresses, clicks, create};
@@ -23,6 +25,7 @@ struct Recipient {
     is_simulator: bool,
     has_ref: bool,
     address_id: i64,
+    corrected_at: Option<Timestamp>,
     /// Which attempt is under way: the how manieth time that the campaign is sent to it.
     attempt: i32,
     /// Of that attempt.
@@ -53,18 +56,23 @@ pub async fn fold<C: ConnectionTrait>(
         let Some((key, recipient)) = event.matched.and_then(|key| Some((key, recipients.get_mut(&key)?))) else {
             continue;
         };
-        // A bounce is about the address that was written to, also where the recipient has got another one since.
-        let written_to = match attempts.add(key, event) {
+        let (known, sent_at, ended_at) = match attempts.add(key, event) {
             Some(earlier) => {
                 withdraw(&mut recipient.facts, event);
-                &earlier.email_key
+                (&earlier.email_key, earlier.facts.sent_at, Some(earlier.ended_at))
             }
             None => {
                 recipient.facts.add(&event.report());
-                &recipient.email_key
+                (&recipient.email_key, recipient.facts.sent_at, None)
             }
         };
-        outcomes.add(event.email_key.as_deref().unwrap_or(written_to), event);
+        // A bounce is about the address that was written to, also where the recipient has got another one since. Where the event does not
+        // say which that was, and it is no longer known, no address is blamed; what people want is theirs at each of their addresses.
+        let is_blamed = || went_to_known_address(sent_at, recipient.corrected_at, ended_at);
+        let about = event.email_key.as_deref().or_else(|| (is_wish(event.kind) || is_blamed()).then_some(known));
+        if let Some(address) = about {
+            outcomes.add(address, event);
+        }
         if let Some(id) = event.recipient_ref.as_ref().filter(|_| !recipient.has_ref) {
             let known = refs.entry(key).or_insert_with(|| id.clone());
             if id < known {
@@ -169,14 +177,15 @@ async fn lock<C: ConnectionTrait>(
     };
     let facts = FACT_COLUMNS.split(", ").map(|name| format!("recipient.{name}")).collect::<Vec<_>>().join(", ");
     let sql = format!(
-        "SELECT recipient.campaign_id, recipient.number, email_key, domain, is_simulator, ref IS NOT NULL, address_id, attempt, {facts} \
+        "SELECT recipient.campaign_id, recipient.number, email_key, domain, is_simulator, ref IS NOT NULL, address_id, attempt, \
+            corrected_at, {facts} \
          FROM {{rows}} JOIN recipient ON recipient.campaign_id = rows.campaign_id AND recipient.number = rows.number \
          ORDER BY recipient.campaign_id, recipient.number {lock}"
     );
     let mut recipients = BTreeMap::new();
     for row in batch.query(connection, &sql, []).await? {
         let key = RecipientKey { campaign: row.try_get_by_index(0)?, number: row.try_get_by_index(1)? };
-        let facts = facts_row::read(&row, 8)?;
+        let facts = facts_row::read(&row, 9)?;
         let recipient = Recipient {
             email_key: row.try_get_by_index(2)?,
             domain: row.try_get_by_index(3)?,
@@ -184,6 +193,7 @@ async fn lock<C: ConnectionTrait>(
             has_ref: row.try_get_by_index(5)?,
             address_id: row.try_get_by_index(6)?,
             attempt: row.try_get_by_index(7)?,
+            corrected_at: row.try_get_by_index::<Option<i64>>(8)?.map(Timestamp::from_micros),
             status: status(&facts).0,
             complained_at: facts.complained_at,
             facts,

@@ -186,10 +186,10 @@ async fn corrected<C: ConnectionTrait>(
         return Ok(HashMap::new());
     }
     let sql = "SELECT rows.email_key, recipient.campaign_id, recipient.number, recipient.ref, recipient.email_key, \
-               recipient.skip IS NOT NULL \
-               FROM {rows} JOIN correction ON correction.old_key = rows.email_key AND correction.state IN (2, 4) \
-               JOIN recipient ON recipient.campaign_id = rows.campaign_id AND recipient.email_key = correction.new_key \
-               WHERE recipient.corrected_at IS NOT NULL";
+               recipient.skip IS NOT NULL, recipient.attempt \
+               FROM {rows} CROSS JOIN correction CROSS JOIN recipient \
+               WHERE correction.old_key = rows.email_key AND correction.state IN (2, 4) AND recipient.campaign_id = rows.campaign_id \
+                  AND recipient.email_key = correction.new_key AND recipient.corrected_at IS NOT NULL";
     let found = candidates(batch.query(connection, sql, []).await?)?;
     let first = |candidates: Vec<Candidate>| candidates.into_iter().min_by_key(|candidate| candidate.key.number);
     let mut corrected = HashMap::new();

@@ -2,6 +2,7 @@
 
 mod attempts;
 mod beside;
+mod corrected;
 mod escalation;
 mod pruned;
 

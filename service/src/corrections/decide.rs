@@ -6,11 +6,12 @@ use std::collections::{HashMap, HashSet};
 
 use domain::Timestamp;
 use domain::correction::{CorrectionSource, CorrectionState, PushState};
-use domain::email::{EmailAddress, domain_of_key};
+use domain::email::EmailAddress;
 use domain::health::AddressHealth;
 use sea_orm::{ConnectionTrait, DatabaseBackend, DbErr, QueryResult};
 
 use super::follow;
+use super::row::{self, ADDRESSES, CorrectionRow};
 use super::{applied, object};
 use crate::addresses::actions::lock;
 use crate::addresses::state::{self, State};
@@ -320,58 +321,38 @@ impl Addresses {
     }
 }
 
-const NEW: &[(&str, Column)] = &[
-    ("old_email", Column::Text),
-    ("old_key", Column::Text),
-    ("old_domain", Column::Text),
-    ("new_email", Column::Text),
-    ("new_key", Column::Text),
-    ("new_domain", Column::Text),
-    ("person_id", Column::Big),
-    ("reason", Column::Text),
-    ("push", Column::Small),
-];
-
 /// Writes them down; the ids by the keys of the old addresses. What is missing was decided on by somebody else.
 async fn write<C: ConnectionTrait>(
     connection: &C,
     accepted: &[Accepted<'_>],
     terms: Terms<'_>,
 ) -> Result<HashMap<String, i64>> {
-    let mut batch = Batch::new(NEW);
-    let mut suggested = Batch::new(&[
-        ("id", Column::Big),
-        ("person_id", Column::Big),
-        ("reason", Column::Text),
-        ("push", Column::Small),
-    ]);
+    let (mut batch, mut suggested) = (row::batch(), row::batch());
     for correction in accepted {
-        let (wanted, person) = (correction.wanted, correction.known.person);
-        if let Some(id) = wanted.suggestion {
-            suggested.push([id.into(), person.into(), wanted.reason.clone().into(), correction.push().code().into()]);
-            continue;
-        }
-        batch.push([
-            wanted.old_email.clone().into(),
-            wanted.old_key.clone().into(),
-            domain_of_key(&wanted.old_key).into(),
-            wanted.new.as_str().into(),
-            wanted.new.key().into(),
-            wanted.new.domain().into(),
-            person.into(),
-            wanted.reason.clone().into(),
-            correction.push().code().into(),
-        ]);
+        let wanted = correction.wanted;
+        let row = CorrectionRow {
+            id: wanted.suggestion,
+            old_email: &wanted.old_email,
+            old_key: &wanted.old_key,
+            new: &wanted.new,
+            person: correction.known.person,
+            reason: wanted.reason.as_deref(),
+            push: correction.push(),
+            suggestion: None,
+        };
+        row.push_to(if wanted.suggestion.is_some() { &mut suggested } else { &mut batch });
     }
     let mut rows = Vec::new();
     let (state, now) = (CorrectionState::Applied.code(), terms.now.micros());
     if !batch.is_empty() {
-        let sql = "INSERT INTO correction (old_email, old_key, old_domain, new_email, new_key, new_domain, person_id, reason, push, \
-                      state, source, job_id, created_by, created_at, decided_by, decided_at) \
-                   SELECT old_email, old_key, old_domain, new_email, new_key, new_domain, person_id, reason, push, \
-                      {1}, {2}, {3}, {4}, {5}, {4}, {5} FROM {rows} WHERE true RETURNING old_key, id";
+        let sql = format!(
+            "INSERT INTO correction ({ADDRESSES}, person_id, reason, push, state, source, job_id, created_by, created_at, \
+                decided_by, decided_at) \
+             SELECT {ADDRESSES}, person_id, reason, push, {{1}}, {{2}}, {{3}}, {{4}}, {{5}}, {{4}}, {{5}} FROM {{rows}} \
+             WHERE true RETURNING old_key, id"
+        );
         let more = [state.into(), terms.source.code().into(), terms.job.into(), terms.subject.into(), now.into()];
-        rows = batch.query(connection, sql, more).await?;
+        rows = batch.query(connection, &sql, more).await?;
     }
     if !suggested.is_empty() {
         let sql = format!(
@@ -399,9 +380,10 @@ async fn conclude<C: ConnectionTrait>(connection: &C, done: &[(i64, Accepted<'_>
         });
         entries.push([object(*id).into(), detail.to_string().into()]);
     }
+    // The plus: by the address, not by the state, which all suggestions have in common.
     let sql = format!(
         "UPDATE correction SET state = {}, decided_by = {{1}}, decided_at = {{2}} FROM {{rows}} \
-         WHERE correction.old_key = rows.old_key AND correction.state = {}",
+         WHERE correction.old_key = rows.old_key AND +correction.state = {}",
         CorrectionState::Superseded.code(),
         CorrectionState::Suggested.code()
     );

@@ -10,8 +10,6 @@ use std::collections::{HashMap, HashSet};
 
 use domain::Timestamp;
 use domain::campaign::CampaignState;
-use domain::contribution::{Contribution, contribution};
-use domain::email::{domain_of_key, is_simulator};
 use domain::health::BlockReason;
 use domain::standing::{Consent, Standing};
 use domain::status::{RecipientStatus, SkipReason, status};
@@ -26,6 +24,7 @@ use crate::error::Result;
 use crate::facts_row::{self, FACT_COLUMN_COUNT, FACT_COLUMNS};
 use crate::jobs::{self, ClaimedJob, JobKind, JobProgress, NewJob};
 use crate::recipients::RecipientKey;
+use crate::recipients::new_address::{Before, NewAddresses, RecipientAddress};
 use crate::rollup::RollUp;
 use crate::skipped::Skipped;
 
@@ -178,18 +177,10 @@ async fn request_further<C: ConnectionTrait>(
     request(connection, further, None, subject, now).await
 }
 
-/// Where recipients go to.
-#[derive(Clone, Debug)]
-struct Target {
-    address: i64,
-    email: String,
-    key: String,
-}
-
-/// By the addresses that they come from.
+/// Where recipients go to, by the addresses that they come from.
 #[derive(Debug, Default)]
 struct Targets {
-    by_address: HashMap<i64, Target>,
+    by_address: HashMap<i64, RecipientAddress>,
     also: Option<Also>,
 }
 
@@ -211,12 +202,9 @@ impl Targets {
         );
         let mut by_address = HashMap::new();
         for row in batch.query(connection, &sql, []).await? {
-            let target = Target {
-                address: row.try_get_by_index(1)?,
-                email: row.try_get_by_index(2)?,
-                key: row.try_get_by_index(3)?,
-            };
-            if let Some(also) = also.filter(|also| also.address != target.address) {
+            let target =
+                RecipientAddress::new(row.try_get_by_index(1)?, row.try_get_by_index(2)?, row.try_get_by_index(3)?);
+            if let Some(also) = also.filter(|also| also.address != target.id) {
                 by_address.insert(also.address, target.clone());
             }
             by_address.insert(row.try_get_by_index(0)?, target);
@@ -256,7 +244,7 @@ impl Targets {
 
     /// How the new addresses stand, by their ids, held until the end of the transaction.
     async fn standings<C: ConnectionTrait>(&self, connection: &C) -> Result<HashMap<i64, Standing>> {
-        let mut ids: Vec<i64> = self.by_address.values().map(|target| target.address).collect();
+        let mut ids: Vec<i64> = self.by_address.values().map(|target| target.id).collect();
         ids.sort_unstable();
         ids.dedup();
         let mut batch = Batch::new(&[("id", Column::Big)]);
@@ -279,7 +267,7 @@ impl Targets {
     }
 }
 
-fn is_postgres<C: ConnectionTrait>(connection: &C) -> bool {
+pub(super) fn is_postgres<C: ConnectionTrait>(connection: &C) -> bool {
     connection.get_database_backend() == DatabaseBackend::Postgres
 }
 
@@ -299,19 +287,6 @@ async fn lock_campaigns(transaction: &DatabaseTransaction, keys: &[RecipientKey]
     Ok(())
 }
 
-const CHANGED: &[(&str, Column)] = &[
-    ("campaign_id", Column::Big),
-    ("number", Column::Big),
-    ("address_id", Column::Big),
-    ("email_key", Column::Text),
-    ("email", Column::Text),
-    ("domain", Column::Text),
-    ("is_simulator", Column::Bool),
-    ("status", Column::Small),
-    ("skip_reason", Column::Small),
-    ("skip", Column::Small),
-];
-
 /// Locks the recipients, decides on each that still follows, and writes them.
 async fn change(
     transaction: &DatabaseTransaction,
@@ -324,10 +299,10 @@ async fn change(
     let rows = lock_recipients(transaction, keys).await?;
     let standings = targets.standings(transaction).await?;
     let mut taken = doubles(transaction, &rows, targets).await?;
-    let mut batch = Batch::new(CHANGED);
+    let mut changes = NewAddresses::new();
     for row in rows {
         let Some(target) = targets.by_address.get(&row.address_id) else { continue };
-        let standing = standings.get(&target.address).copied().unwrap_or_default();
+        let standing = standings.get(&target.id).copied().unwrap_or_default();
         let place = (row.key.campaign, target.key.clone());
         let is_double = taken.contains(&place);
         let mut facts = row.facts.clone();
@@ -345,39 +320,11 @@ async fn change(
         if facts.skip != Some(SkipReason::Duplicate) {
             taken.insert(place);
         }
-        let (domain, is_simulator) = (domain_of_key(&target.key), is_simulator(&target.key));
-        let (was, (is, reason)) = (status(&row.facts).0, status(&facts));
-        // Counted under the one domain no longer, and under the other instead.
-        rollup.change(
-            row.key.campaign,
-            &row.domain,
-            &contribution(&row.facts, row.is_simulator),
-            &Contribution::default(),
-        );
-        rollup.change(row.key.campaign, domain, &Contribution::default(), &contribution(&facts, is_simulator));
-        rollup.by_status.change(row.key.campaign, row.key.number, Some(was), is);
-        batch.push([
-            row.key.campaign.into(),
-            row.key.number.into(),
-            target.address.into(),
-            target.key.clone().into(),
-            target.email.clone().into(),
-            domain.into(),
-            is_simulator.into(),
-            is.code().into(),
-            reason.map(SkipReason::code).into(),
-            facts.skip.map(SkipReason::code).into(),
-        ]);
+        let before = Before { key: row.key, domain: &row.domain, is_simulator: row.is_simulator, facts: &row.facts };
+        changes.push(before, target.clone(), &facts, Some(now), rollup);
         followed.changed += 1;
     }
-    if !batch.is_empty() {
-        let sql = "UPDATE recipient SET address_id = rows.address_id, email_key = rows.email_key, email = rows.email, \
-                      domain = rows.domain, is_simulator = rows.is_simulator, status = rows.status, \
-                      skip_reason = rows.skip_reason, skip = rows.skip, corrected_at = {1} \
-                   FROM {rows} WHERE recipient.campaign_id = rows.campaign_id AND recipient.number = rows.number";
-        batch.execute(transaction, sql, [now.micros().into()]).await?;
-    }
-    Ok(())
+    changes.write(transaction).await
 }
 
 /// Why somebody is not to be sent to at an address; reasons that have nothing to do with the address stay.

@@ -9,7 +9,8 @@ use std::sync::Arc;
 
 use domain::campaign::CampaignState;
 use domain::correction::{
-    self, CorrectionSource, CorrectionState, Evidence, Learned, Suggestion, SuggestionReason, depends_on_exchange,
+    self, CorrectionSource, CorrectionState, Evidence, Learned, PushState, Suggestion, SuggestionReason,
+    depends_on_exchange,
 };
 use domain::email::domain_of_key;
 use domain::health::{AddressHealth, BlockReason, Outcomes};
@@ -19,7 +20,8 @@ use futures::StreamExt;
 use sea_orm::{ConnectionTrait, DbErr, QueryResult};
 use serde::{Deserialize, Serialize};
 
-use super::applied;
+use super::follow::is_postgres;
+use super::row::{self, ADDRESSES, CorrectionRow};
 use crate::access::Services;
 use crate::batch::{Batch, Column};
 use crate::db::{Db, execute, query_all};
@@ -169,11 +171,12 @@ struct Asked {
 }
 
 impl Asked {
-    async fn ask(&mut self, domains: HashSet<String>) {
+    async fn ask(&mut self, domains: HashSet<&str>) {
         if self.answers.len() > KEPT {
             self.answers.clear();
         }
-        let open: Vec<String> = domains.into_iter().filter(|domain| !self.answers.contains_key(domain)).collect();
+        let open = domains.into_iter().filter(|domain| !self.answers.contains_key(*domain)).map(str::to_owned);
+        let open: Vec<String> = open.collect();
         let exchanges = &self.exchanges;
         let ask = |domain: String| async move {
             let answer = exchanges.look_up(&domain).await;
@@ -193,12 +196,20 @@ async fn choose(db: &Db, suspects: &[Suspect], asked: &mut Asked) -> Result<Hash
     if suspects.is_empty() {
         return Ok(HashMap::new());
     }
-    let known = Known::read(db, suspects).await?;
+    let transaction = db.begin_keyed().await?;
+    let known = Known::read(&transaction, suspects).await?;
+    transaction.commit().await?;
     let nothing: Vec<Learned> = Vec::new();
     let learned = |suspect: &Suspect| known.learned.get(domain_of_key(&suspect.key)).unwrap_or(&nothing);
     let open: Vec<&Suspect> = suspects.iter().filter(|suspect| !known.corrected.contains(&suspect.key)).collect();
-    let doubtful = open.iter().filter(|suspect| depends_on_exchange(&suspect.email, learned(suspect)));
-    asked.ask(doubtful.map(|suspect| domain_of_key(&suspect.key).to_owned()).collect()).await;
+    let mut doubtful: HashSet<&str> = HashSet::new();
+    for suspect in &open {
+        let domain = domain_of_key(&suspect.key);
+        if !doubtful.contains(domain) && depends_on_exchange(&suspect.email, learned(suspect)) {
+            doubtful.insert(domain);
+        }
+    }
+    asked.ask(doubtful).await;
     let none: Vec<String> = Vec::new();
     let mut candidates: Vec<(&Suspect, Vec<Suggestion>)> = Vec::with_capacity(open.len());
     for suspect in open {
@@ -229,7 +240,9 @@ async fn blocked(db: &Db, keys: HashSet<&str>) -> Result<HashSet<String>> {
         return Ok(HashSet::new());
     }
     let sql = "SELECT a.email_key FROM {rows} JOIN address a ON a.email_key = rows.email_key WHERE a.health = {1}";
-    let rows = batch.query(db.read(), sql, [AddressHealth::Blocked.code().into()]).await?;
+    let transaction = db.begin_keyed().await?;
+    let rows = batch.query(&transaction, sql, [AddressHealth::Blocked.code().into()]).await?;
+    transaction.commit().await?;
     Ok(rows.iter().map(|row| row.try_get_by_index(0)).collect::<Result<_, DbErr>>()?)
 }
 
@@ -246,12 +259,12 @@ struct Known {
 }
 
 impl Known {
-    async fn read(db: &Db, suspects: &[Suspect]) -> Result<Self> {
+    async fn read<C: ConnectionTrait>(connection: &C, suspects: &[Suspect]) -> Result<Self> {
         let mut keys = Batch::new(&[("email_key", Column::Text)]);
         suspects.iter().for_each(|suspect| keys.push([suspect.key.clone().into()]));
         let domains: HashSet<&str> = suspects.iter().map(|suspect| domain_of_key(&suspect.key)).collect();
         let mut known = Self {
-            learned: learned(db.read(), domains).await?,
+            learned: learned(connection, domains).await?,
             others: HashMap::new(),
             rejected: HashSet::new(),
             corrected: HashSet::new(),
@@ -260,15 +273,18 @@ impl Known {
                    JOIN person p ON p.id = e.person_id AND p.deleted_at IS NULL AND NOT p.is_former_employee \
                    JOIN person_email o ON o.person_id = e.person_id AND o.email_key <> e.email_key \
                    ORDER BY rows.email_key, p.id, o.rank";
-        for row in keys.clone().query(db.read(), sql, []).await? {
+        for row in keys.clone().query(connection, sql, []).await? {
             known.others.entry(row.try_get_by_index(0)?).or_default().push(row.try_get_by_index(1)?);
         }
-        let (rejected, applied) = (CorrectionState::Rejected.code(), applied());
+        let rejected = CorrectionState::Rejected.code();
+        let decided = [CorrectionState::Applied.code(), CorrectionState::Conflict.code(), rejected];
+        let decided = decided.map(|state| state.to_string()).join(", ");
+        // The plus: not by the state. Most rows have it in common, and the planners do not know, or do not know yet.
         let sql = format!(
-            "SELECT k.old_key, k.new_key, k.state FROM {{rows}} JOIN correction k ON k.old_key = rows.email_key \
-             WHERE k.state IN {applied} OR k.state = {rejected}"
+            "SELECT k.old_key, k.new_key, k.state FROM {{rows}} CROSS JOIN correction k \
+             WHERE k.old_key = rows.email_key AND +k.state IN ({decided})"
         );
-        for row in keys.query(db.read(), &sql, []).await? {
+        for row in keys.query(connection, &sql, []).await? {
             let key: String = row.try_get_by_index(0)?;
             if row.try_get_by_index::<i16>(2)? == rejected {
                 known.rejected.insert((key, row.try_get_by_index(1)?));
@@ -284,9 +300,11 @@ impl Known {
 async fn learned<C: ConnectionTrait>(connection: &C, domains: HashSet<&str>) -> Result<HashMap<String, Vec<Learned>>> {
     let mut batch = Batch::new(&[("domain", Column::Text)]);
     domains.into_iter().for_each(|domain| batch.push([domain.into()]));
+    // Left alone, SQLite looks up the state, once for each domain.
+    let index = if is_postgres(connection) { "" } else { "INDEXED BY correction_domain" };
     let sql = format!(
-        "SELECT k.old_domain, k.new_domain, count(DISTINCT k.old_key) FROM {{rows}} JOIN correction k ON k.old_domain = rows.domain \
-         WHERE k.state = {} AND k.source IN ({}, {}) GROUP BY k.old_domain, k.new_domain ORDER BY k.old_domain, k.new_domain",
+        "SELECT k.old_domain, k.new_domain, count(DISTINCT k.old_key) FROM {{rows}} CROSS JOIN correction k {index} \
+         WHERE k.old_domain = rows.domain AND k.state = {} AND k.source IN ({}, {}) GROUP BY k.old_domain, k.new_domain ORDER BY k.old_domain, k.new_domain",
         CorrectionState::Applied.code(),
         CorrectionSource::Manual.code(),
         CorrectionSource::File.code(),
@@ -308,18 +326,6 @@ struct Open {
     confidence: Option<i16>,
 }
 
-const SUGGESTION: &[(&str, Column)] = &[
-    ("id", Column::Big),
-    ("old_email", Column::Text),
-    ("old_key", Column::Text),
-    ("old_domain", Column::Text),
-    ("new_email", Column::Text),
-    ("new_key", Column::Text),
-    ("new_domain", Column::Text),
-    ("suggestion", Column::Small),
-    ("confidence", Column::Small),
-];
-
 /// Writes what is suggested for addresses by now, and ends what is not suggested any more.
 async fn write<C: ConnectionTrait>(
     connection: &C,
@@ -332,8 +338,7 @@ async fn write<C: ConnectionTrait>(
         return Ok(());
     }
     let mut open = open(connection, suspects).await?;
-    let (mut fresh, mut other, mut over) =
-        (Batch::new(SUGGESTION), Batch::new(SUGGESTION), Batch::new(&[("id", Column::Big)]));
+    let (mut fresh, mut other, mut over) = (row::batch(), row::batch(), Batch::new(&[("id", Column::Big)]));
     for suspect in suspects {
         let known = open.remove(&suspect.key);
         let Some(best) = chosen.get(&suspect.key) else {
@@ -343,27 +348,24 @@ async fn write<C: ConnectionTrait>(
             continue;
         };
         let (reason, confidence) = (best.reason.code(), i16::from(best.confidence));
-        let row = |id: Option<i64>| {
-            [
-                id.into(),
-                suspect.email.clone().into(),
-                suspect.key.clone().into(),
-                domain_of_key(&suspect.key).into(),
-                best.email.as_str().into(),
-                best.email.key().into(),
-                best.email.domain().into(),
-                reason.into(),
-                confidence.into(),
-            ]
+        let row = CorrectionRow {
+            id: known.as_ref().map(|known| known.id),
+            old_email: &suspect.email,
+            old_key: &suspect.key,
+            new: &best.email,
+            person: None,
+            reason: None,
+            push: PushState::None,
+            suggestion: Some((best.reason, best.confidence)),
         };
         match known {
-            None => fresh.push(row(None)),
+            None => row.push_to(&mut fresh),
             Some(known) => {
                 let is_same = known.new_key == best.email.key()
                     && known.suggestion == Some(reason)
                     && known.confidence == Some(confidence);
                 if !is_same {
-                    other.push(row(Some(known.id)));
+                    row.push_to(&mut other);
                 }
             }
         }
@@ -373,10 +375,8 @@ async fn write<C: ConnectionTrait>(
     if !fresh.is_empty() {
         let source = CorrectionSource::Suggestion.code();
         let sql = format!(
-            "INSERT INTO correction (old_email, old_key, old_domain, new_email, new_key, new_domain, suggestion, confidence, state, \
-                source, created_by, created_at) \
-             SELECT old_email, old_key, old_domain, new_email, new_key, new_domain, suggestion, confidence, {state}, {source}, {{1}}, \
-                {{2}} FROM {{rows}} WHERE true ON CONFLICT DO NOTHING"
+            "INSERT INTO correction ({ADDRESSES}, suggestion, confidence, state, source, created_by, created_at) \
+             SELECT {ADDRESSES}, suggestion, confidence, {state}, {source}, {{1}}, {{2}} FROM {{rows}} WHERE true ON CONFLICT DO NOTHING"
         );
         suggested.added += count(fresh.execute(connection, &sql, [SYSTEM.into(), now.into()]).await?);
     }
@@ -407,13 +407,10 @@ fn count(rows: u64) -> i64 {
 async fn open<C: ConnectionTrait>(connection: &C, suspects: &[Suspect]) -> Result<HashMap<String, Open>> {
     let mut keys = Batch::new(&[("email_key", Column::Text)]);
     suspects.iter().for_each(|suspect| keys.push([suspect.key.clone().into()]));
-    let lock = match connection.get_database_backend() {
-        sea_orm::DatabaseBackend::Postgres => "FOR UPDATE OF k",
-        _ => "",
-    };
+    let lock = if is_postgres(connection) { "FOR UPDATE OF k" } else { "" };
     let sql = format!(
         "SELECT k.old_key, k.id, k.new_key, k.suggestion, k.confidence FROM {{rows}} CROSS JOIN correction k \
-         WHERE k.old_key = rows.email_key AND k.state = {} ORDER BY k.id {lock}",
+         WHERE k.old_key = rows.email_key AND +k.state = {} ORDER BY +k.id {lock}",
         CorrectionState::Suggested.code()
     );
     let mut open = HashMap::new();

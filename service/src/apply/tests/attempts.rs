@@ -15,7 +15,7 @@ const SENT_AGAIN: &str = "ref IN ('r0', 'r1')";
 
 impl Fixture {
     /// Has the campaign sent again to some, whatever became of it.
-    async fn send_again(&self, condition: &str) {
+    pub(super) async fn send_again(&self, condition: &str) {
         let db = &self.test.db;
         let now = self.clock.now();
         let transaction = db.begin_keyed().await.expect("a transaction");

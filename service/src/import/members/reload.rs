@@ -7,8 +7,7 @@ use std::collections::{HashMap, HashSet};
 
 use domain::Timestamp;
 use domain::campaign::CampaignState;
-use domain::contribution::{Contribution, contribution};
-use domain::email::{EmailAddress, domain_of_key, is_simulator};
+use domain::email::EmailAddress;
 use domain::facts::Facts;
 use domain::status::{RecipientStatus, SkipReason, status};
 use sea_orm::{ConnectionTrait, DatabaseTransaction, QueryResult};
@@ -28,6 +27,8 @@ use crate::import::lookup::{Address, Lookup};
 use crate::import::write::{Target, open};
 use crate::import::{ImportResult, end, position};
 use crate::jobs::{self, ClaimedJob, Job, JobKind, JobProgress, NewJob};
+use crate::recipients::RecipientKey;
+use crate::recipients::new_address::{Before, NewAddresses, RecipientAddress};
 use crate::rollup::RollUp;
 use crate::skipped::Skipped;
 
@@ -224,12 +225,12 @@ fn read(row: &QueryResult) -> Result<Known> {
 async fn next(transaction: &DatabaseTransaction, postgres: bool, campaign: i64, after: i64) -> Result<Vec<Known>> {
     let facts = FACT_COLUMNS.split(", ").map(|name| format!("r.{name}")).collect::<Vec<_>>().join(", ");
     let lock = if postgres { "FOR UPDATE OF r" } else { "" };
-    // State 2 of a correction: it was applied.
+    // State 2 of a correction: it was applied. The plus: by the address, not by the state, which all of them have in common.
     let sql = format!(
         "SELECT r.number, r.email, r.email_key, r.domain, r.address_id, r.is_simulator, \
             EXISTS (SELECT 1 FROM import i WHERE i.id = r.import_id AND i.from_lists), \
             EXISTS (SELECT 1 FROM correction c JOIN person_email e ON e.email_key = c.old_key \
-                WHERE c.new_key = r.email_key AND c.state = 2 AND e.person_id = p.id), \
+                WHERE c.new_key = r.email_key AND +c.state = 2 AND e.person_id = p.id), \
             r.crm_id, {COLUMNS}, {facts} \
          FROM recipient r LEFT JOIN person p ON p.crm_id = r.crm_id AND p.deleted_at IS NULL \
          WHERE r.campaign_id = $1 AND r.number > $2 AND r.crm_id IS NOT NULL ORDER BY r.number LIMIT $3 {lock}"
@@ -362,21 +363,6 @@ fn settle(known: &Known, facts: &mut Facts, address: Option<&Address>, is_taken:
     };
 }
 
-const CHANGE: &[(&str, Column)] = &[
-    ("campaign_id", Column::Big),
-    ("number", Column::Big),
-    ("address_id", Column::Big),
-    ("email_key", Column::Text),
-    ("email", Column::Text),
-    ("domain", Column::Text),
-    ("is_simulator", Column::Bool),
-    ("status", Column::Small),
-    ("skip_reason", Column::Small),
-    ("skip", Column::Small),
-    ("canceled", Column::Bool),
-    ("corrected_at", Column::Big),
-];
-
 /// Writes recipients who change, and counts them.
 async fn write(
     transaction: &DatabaseTransaction,
@@ -386,9 +372,9 @@ async fn write(
     at: &mut Position,
 ) -> Result<RollUp> {
     let mut rollup = RollUp::default();
-    let mut batch = Batch::new(CHANGE);
+    let mut rows = NewAddresses::new();
     for Changed { known, address, after, corrected_at } in changes {
-        let ((was, _), (is, reason)) = (status(&known.facts), status(&after));
+        let (was, is) = (status(&known.facts).0, status(&after).0);
         if is != was && is == RecipientStatus::Canceled {
             at.skip(campaign, known.number, LEFT);
         } else if let Some(reason) = after.skip.filter(|_| after.skip != known.facts.skip) {
@@ -397,45 +383,25 @@ async fn write(
             at.reloaded.updated += 1;
         }
         at.reloaded.corrected += i64::from(address.is_some());
-        let contributed = contribution(&known.facts, known.is_simulator);
-        let (email, key) = match &address {
-            Some(address) => (address.as_str().to_owned(), address.key().to_owned()),
-            None => (known.email, known.email_key),
-        };
-        let (domain, simulator, address_id) = match &address {
-            Some(_) => {
-                let found = addresses.get(&key).map(|address| address.id);
+        let (domain, is_simulator) = (known.domain.clone(), known.is_simulator);
+        let address = match address {
+            Some(address) => {
+                let found = addresses.get(address.key()).map(|address| address.id);
                 let found = found.ok_or_else(|| ServiceError::Inconsistent("an address was not stored".to_owned()))?;
-                (domain_of_key(&key).to_owned(), is_simulator(&key), found)
+                RecipientAddress::new(found, address.as_str().to_owned(), address.key().to_owned())
             }
-            None => (known.domain.clone(), known.is_simulator, known.address_id),
+            None => RecipientAddress {
+                id: known.address_id,
+                email: known.email,
+                key: known.email_key,
+                domain: known.domain,
+                is_simulator,
+            },
         };
-        // Counted under another domain, where the address is of one.
-        let nothing = Contribution::default();
-        rollup.change(campaign, &known.domain, &contributed, &nothing);
-        rollup.change(campaign, &domain, &nothing, &contribution(&after, simulator));
-        rollup.by_status.change(campaign, known.number, Some(was), is);
-        batch.push([
-            campaign.into(),
-            known.number.into(),
-            address_id.into(),
-            key.into(),
-            email.into(),
-            domain.into(),
-            simulator.into(),
-            is.code().into(),
-            reason.map(SkipReason::code).into(),
-            after.skip.map(SkipReason::code).into(),
-            after.canceled.into(),
-            corrected_at.map(Timestamp::micros).into(),
-        ]);
+        let key = RecipientKey { campaign, number: known.number };
+        let before = Before { key, domain: &domain, is_simulator, facts: &known.facts };
+        rows.push(before, address, &after, corrected_at, &mut rollup);
     }
-    if !batch.is_empty() {
-        let sql = "UPDATE recipient SET address_id = rows.address_id, email_key = rows.email_key, email = rows.email, \
-                domain = rows.domain, is_simulator = rows.is_simulator, status = rows.status, skip_reason = rows.skip_reason, \
-                skip = rows.skip, canceled = rows.canceled, corrected_at = COALESCE(rows.corrected_at, recipient.corrected_at) \
-            FROM {rows} WHERE recipient.campaign_id = rows.campaign_id AND recipient.number = rows.number";
-        batch.execute(transaction, sql, []).await?;
-    }
+    rows.write(transaction).await?;
     Ok(rollup)
 }
