@@ -4,8 +4,8 @@ use std::collections::BTreeSet;
 
 use serde_json::json;
 
-use super::{World, moods};
-use crate::crm::follow_ups::{FollowUpFilter, Scope, Wish};
+use super::{How, World, moods};
+use crate::crm::follow_ups::{self, FollowUpFilter, Scope, Wish};
 use crate::recipients::paging::PageArgs;
 use crate::subject::{Role, Subject};
 
@@ -45,6 +45,33 @@ async fn whatever_fails_there_is_one_task_each() {
             assert_eq!(world.crm.with(|state| state.tasks.len()), 60);
             world.close().await;
         }
+    }
+}
+
+/// What an earlier order left undone is done by the next: refused by the CRM, or given up with its job.
+#[tokio::test]
+async fn a_new_order_takes_up_what_an_earlier_one_left() {
+    for world in World::each(6, 0).await {
+        world.crm.expect([How::Well, How::LostAnswer]);
+        let order = async || {
+            let order = world.marketer().create_follow_ups(world.everybody(), wish(Scope::Person)).await;
+            order.expect("ordered").id
+        };
+        let first = order().await;
+        let job = world.claim(first).await.expect("a job");
+        assert!(follow_ups::run(&world.services, &job).await.is_err(), "an answer is lost");
+        assert_eq!(world.count("SELECT count(*) FROM follow_up WHERE state = 2").await, 1, "the others were not tried");
+        for sql in [
+            format!("UPDATE job SET state = 4 WHERE id = {first}"),
+            "UPDATE follow_up SET state = 4, error = 'no' WHERE id = (SELECT max(id) FROM follow_up)".to_owned(),
+        ] {
+            crate::db::execute(world.services.db.write(), &sql, []).await.expect("changed");
+        }
+        let result = world.work_off(order().await).await;
+        assert_eq!((&result["added"], &result["unchanged"]), (&json!(3), &json!(1)), "{result}");
+        assert_eq!(world.crm.with(|state| state.tasks.len()), 4, "one each");
+        assert_eq!(world.count("SELECT count(*) FROM follow_up WHERE state = 3").await, 4);
+        world.close().await;
     }
 }
 

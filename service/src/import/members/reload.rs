@@ -7,6 +7,7 @@ use std::collections::{HashMap, HashSet};
 
 use domain::Timestamp;
 use domain::campaign::CampaignState;
+use domain::correction::{CorrectionState, PushState};
 use domain::email::EmailAddress;
 use domain::facts::Facts;
 use domain::status::{RecipientStatus, SkipReason, status};
@@ -225,12 +226,16 @@ fn read(row: &QueryResult) -> Result<Known> {
 async fn next(transaction: &DatabaseTransaction, postgres: bool, campaign: i64, after: i64) -> Result<Vec<Known>> {
     let facts = FACT_COLUMNS.split(", ").map(|name| format!("r.{name}")).collect::<Vec<_>>().join(", ");
     let lock = if postgres { "FOR UPDATE OF r" } else { "" };
-    // State 2 of a correction: it was applied. The plus: by the address, not by the state, which all of them have in common.
+    // What was corrected here is ahead of the CRM: while that still has the old address, has not been told yet, or has another one and nobody
+    // has decided which of them holds.
+    let (applied, conflict) = (CorrectionState::Applied.code(), CorrectionState::Conflict.code());
+    let (pending, pushing) = (PushState::Pending.code(), PushState::Pushing.code());
     let sql = format!(
         "SELECT r.number, r.email, r.email_key, r.domain, r.address_id, r.is_simulator, \
             EXISTS (SELECT 1 FROM import i WHERE i.id = r.import_id AND i.from_lists), \
-            EXISTS (SELECT 1 FROM correction c JOIN person_email e ON e.email_key = c.old_key \
-                WHERE c.new_key = r.email_key AND +c.state = 2 AND e.person_id = p.id), \
+            EXISTS (SELECT 1 FROM correction c WHERE c.new_key = r.email_key AND (c.state = {applied} AND EXISTS (\
+                    SELECT 1 FROM person_email e WHERE e.person_id = p.id AND e.email_key = c.old_key) \
+                OR c.person_id = p.id AND (c.state = {conflict} OR c.push IN ({pending}, {pushing})))), \
             r.crm_id, {COLUMNS}, {facts} \
          FROM recipient r LEFT JOIN person p ON p.crm_id = r.crm_id AND p.deleted_at IS NULL \
          WHERE r.campaign_id = $1 AND r.number > $2 AND r.crm_id IS NOT NULL ORDER BY r.number LIMIT $3 {lock}"

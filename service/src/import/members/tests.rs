@@ -275,6 +275,20 @@ async fn an_address_that_was_corrected_here_is_not_taken_back() {
         fixture.sql("UPDATE recipient SET email = 'q@example.com', email_key = 'q@example.com'", []).await;
         assert_eq!(fixture.reload_lists().await.corrected, 0);
         assert_eq!(fixture.sorted().await, ["q@example.com|Person 1 READY"]);
+
+        // The CRM has another one by now: a conflict (4) that nobody has decided on, or ours is kept (2) and not told yet (push 2, 3).
+        let elsewhere = "UPDATE person_email SET email = 'z@example.com', email_key = 'z@example.com'";
+        fixture.sql(elsewhere, []).await;
+        for (state, push) in [(4_i16, 5_i16), (2, 2), (2, 3)] {
+            let sql = "UPDATE correction SET person_id = (SELECT id FROM person), state = $1, push = $2";
+            fixture.sql(sql, [state.into(), push.into()]).await;
+            assert_eq!(fixture.reload_lists().await.corrected, 0, "{state} {push}");
+        }
+        assert_eq!(fixture.sorted().await, ["q@example.com|Person 1 READY"]);
+        // It was told, and somebody has changed it in the CRM since.
+        fixture.sql("UPDATE correction SET push = 4", []).await;
+        assert_eq!(fixture.reload_lists().await.corrected, 1);
+        assert_eq!(fixture.sorted().await, ["z@example.com|Person 1 READY"]);
         fixture.close().await;
     }
 }
