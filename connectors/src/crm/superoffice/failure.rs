@@ -29,6 +29,12 @@ pub(super) fn not_let_in() -> CrmError {
     CrmError::NoAccess("SuperOffice refuses a token that it has just given".to_owned())
 }
 
+/// One token after the other that other processes kept is refused. Nobody has to see to that: one is asked for when this is tried again.
+pub(super) fn others_not_let_in() -> CrmError {
+    let source = "it refuses the tokens that other processes were given".into();
+    CrmError::Unavailable { source, may_have_happened: false, retry_after: Some(5) }
+}
+
 /// The tenant is not where SuperOffice says.
 pub(super) fn nowhere() -> CrmError {
     let source = "the tenant is not where it says".into();

@@ -35,7 +35,15 @@ pub(super) struct Tokens {
     store: Arc<dyn TokenStore>,
     clock: Arc<dyn Clock>,
     /// Held while a token is renewed: whoever needs one meanwhile waits for it.
-    current: Mutex<Option<Token>>,
+    current: Mutex<Option<Held>>,
+}
+
+/// A token, and how we came by it.
+#[derive(Clone)]
+pub(super) struct Held {
+    token: Token,
+    /// Another process kept it, so that SuperOffice may have ended it long ago; else it was given to this one.
+    pub(super) is_kept: bool,
 }
 
 enum Way {
@@ -82,18 +90,18 @@ impl Tokens {
     }
 
     /// The token to be used now.
-    pub(super) async fn current(&self, transport: &Transport) -> Result<Token, CrmError> {
+    pub(super) async fn current(&self, transport: &Transport) -> Result<Held, CrmError> {
         let mut current = self.current.lock().await;
-        if let Some(token) = current.as_ref().filter(|token| self.is_good(token)) {
-            return Ok(token.clone());
+        if let Some(held) = current.as_ref().filter(|held| self.is_good(&held.token)) {
+            return Ok(held.clone());
         }
         self.replace(&mut current, None, transport).await
     }
 
     /// SuperOffice refused this token: another one is fetched, unless that has been done meanwhile.
-    pub(super) async fn renew(&self, refused: &Token, transport: &Transport) -> Result<(), CrmError> {
+    pub(super) async fn renew(&self, refused: &Held, transport: &Transport) -> Result<(), CrmError> {
         let mut current = self.current.lock().await;
-        if current.as_ref().is_some_and(|token| token.secret != refused.secret) {
+        if current.as_ref().is_some_and(|held| held.token.secret != refused.token.secret) {
             return Ok(());
         }
         self.replace(&mut current, Some(refused), transport).await.map(drop)
@@ -101,14 +109,14 @@ impl Tokens {
 
     async fn replace(
         &self,
-        current: &mut Option<Token>,
-        refused: Option<&Token>,
+        current: &mut Option<Held>,
+        refused: Option<&Held>,
         transport: &Transport,
-    ) -> Result<Token, CrmError> {
+    ) -> Result<Held, CrmError> {
         let name = self.name();
         let kept = self.store.get(&name).await.filter(|token| self.is_good(token));
-        if let Some(kept) = kept.filter(|token| refused.is_none_or(|refused| refused.secret != token.secret)) {
-            return Ok(current.insert(kept).clone());
+        if let Some(token) = kept.filter(|token| refused.is_none_or(|refused| refused.token.secret != token.secret)) {
+            return Ok(current.insert(Held { token, is_kept: true }).clone());
         }
         let token = match &self.way {
             Way::Refresh(refresh_token) => self.refresh(refresh_token, transport).await?,
@@ -116,15 +124,16 @@ impl Tokens {
         };
         self.store.put(&name, &token).await;
         tracing::debug!(tenant = self.tenant, "SuperOffice gave a new token");
-        Ok(current.insert(token).clone())
+        Ok(current.insert(Held { token, is_kept: false }).clone())
     }
 
     /// With a request what shows who we are.
-    pub(super) fn authorize(&self, request: RequestBuilder, token: &Token) -> RequestBuilder {
+    pub(super) fn authorize(&self, request: RequestBuilder, held: &Held) -> RequestBuilder {
+        let secret = &held.token.secret;
         match self.way {
-            Way::Refresh(_) => request.bearer_auth(&token.secret),
+            Way::Refresh(_) => request.bearer_auth(secret),
             Way::System { .. } => request
-                .header("authorization", format!("SOTicket {}", token.secret))
+                .header("authorization", format!("SOTicket {secret}"))
                 .header("so-apptoken", &self.client_secret),
         }
     }
