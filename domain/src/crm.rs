@@ -182,7 +182,7 @@ pub struct Account {
     pub crm: String,
     /// The user, by the name that the CRM has for it.
     pub user: String,
-    /// What may be done, each in a few words, and whether it may; `None` where that cannot be told without doing it.
+    /// What nachfass does there, each in a few words, and whether it may.
     pub rights: Vec<Right>,
 }
 
@@ -192,9 +192,9 @@ pub struct Account {
 pub struct Right {
     /// What, for people: `read persons`.
     pub what: String,
-    /// Whether it may be done.
-    pub allowed: bool,
-    /// Why not, where it may not.
+    /// Whether it may be done; `None` where that cannot be told without doing it.
+    pub allowed: Option<bool>,
+    /// Why not, where it may not; why that cannot be told; or of what it was told, where that is not all.
     pub reason: Option<String>,
 }
 

@@ -226,6 +226,11 @@ impl SuperOffice {
         state.login.uses = None;
     }
 
+    /// The user has only these rights to a table (`Select, Update`); `diary` stands for the diaries of others.
+    pub fn restrict(&self, table: &str, mask: &str) {
+        self.lock().data.masks.insert(table.to_owned(), mask.to_owned());
+    }
+
     /// Each token is good for so many requests from now on, those that are out included.
     pub fn expire_tokens_after(&self, requests: u32) {
         let mut state = self.lock();

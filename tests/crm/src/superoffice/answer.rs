@@ -38,6 +38,7 @@ impl Fault {
     pub(super) const BAD: Self = Self(400, "SoInvalidArgumentException");
     pub(super) const UNKNOWN: Self = Self(404, "SoNotFoundException");
     pub(super) const CONFLICT: Self = Self(409, "SoPatchTestException");
+    pub(super) const FORBIDDEN: Self = Self(403, "SoSentryException");
     pub(super) const CHANGED: Self = Self(412, "SoPreconditionException");
 }
 
@@ -61,6 +62,8 @@ fn dispatch(data: &mut Data, request: &Request, path: &str) -> Answer {
         ("GET", ["User", "currentPrincipal"]) => {
             Ok(Some(json!({ "FullName": "Erika Muster", "UserName": "erika@example.com", "AssociateId": 1 })))
         }
+        ("POST", ["Agents", "Sentry", "GetNewTableRight"]) => entities::right_to_make(data, &request.json()),
+        ("POST", ["Agents", "Sentry", "CanCreateAppointmentInAllDiaries"]) => Ok(Some(json!(data.mask("diary") == "FULL"))),
         ("GET", ["MDOList", "associate"]) => Ok(Some(entities::associates(data))),
         ("GET", ["Person"]) => archive::persons(data, request),
         ("GET", ["Selection"]) => archive::lists(data, request, selection),
@@ -68,11 +71,15 @@ fn dispatch(data: &mut Data, request: &Request, path: &str) -> Answer {
         ("GET", ["Archive", "dynamic"]) => archive::dynamic(data, request),
         ("GET", ["Archive", "ContactPersonSelectionV2"]) => archive::selection_members(data, request),
         ("GET", ["Person", number]) => person::get(data, id(number)?),
+        ("PATCH", ["Person", _]) if !data.may("person", "Update") => Err(Fault::FORBIDDEN),
         ("PATCH", ["Person", number]) => person::patch(data, id(number)?, request),
         ("DELETE", ["Person", number, "Consent", "EMARKETING"]) => person::withdraw(data, id(number)?),
         ("POST", ["Agents", "Person", "AddBounceWithDetails"]) => person::bounce(data, &request.json()),
         ("GET", ["Selection", "default"]) => Ok(Some(entities::template(selection))),
         ("GET", ["Project", "default"]) => Ok(Some(entities::template(project))),
+        ("POST", ["Selection"]) if !data.may("selection", "Insert") => Err(Fault::FORBIDDEN),
+        ("POST", ["Project"]) if !data.may("project", "Insert") => Err(Fault::FORBIDDEN),
+        ("POST", ["Appointment"]) if !data.may("appointment", "Insert") => Err(Fault::FORBIDDEN),
         ("POST", ["Selection"]) => entities::make_list(data, selection, &request.json()),
         ("POST", ["Project"]) => entities::make_list(data, project, &request.json()),
         ("GET", ["Selection", number]) => entities::list(data, selection, id(number)?),

@@ -69,6 +69,8 @@ pub(super) struct Data {
     projects: BTreeMap<i64, List>,
     pub(super) appointments: BTreeMap<i64, Value>,
     pub(super) bounces: BTreeMap<String, u32>,
+    /// Rights to tables, where they are not all there are.
+    pub(super) masks: BTreeMap<String, String>,
     next_id: i64,
 }
 
@@ -86,12 +88,24 @@ impl Data {
             projects: BTreeMap::new(),
             appointments: BTreeMap::new(),
             bounces: BTreeMap::new(),
+            masks: BTreeMap::new(),
             next_id: FIRST_ENTERED,
         }
     }
 
     pub(super) fn now(&self) -> Timestamp {
         self.clock.now()
+    }
+
+    /// The rights to a table.
+    pub(super) fn mask(&self, table: &str) -> &str {
+        self.masks.get(table).map_or("FULL", String::as_str)
+    }
+
+    /// Whether something may be done with a table.
+    pub(super) fn may(&self, table: &str, right: &str) -> bool {
+        let mask = self.mask(table);
+        mask == "FULL" || mask.split(", ").any(|held| held == right)
     }
 
     /// A new id, for whatever it is.
