@@ -52,7 +52,9 @@ async fn check(config: &Config, json: bool) -> anyhow::Result<bool> {
         output::line(format_args!("  {answer:<14}  {what}{reason}"))?;
     }
     if rights.iter().any(|right| right.allowed.is_none()) {
-        output::note("nothing was changed to find this out: what cannot be told shows when it is done for the first time");
+        output::note(
+            "nothing was changed to find this out: what cannot be told shows when it is done for the first time",
+        );
     }
     Ok(is_none_refused)
 }

@@ -3,13 +3,14 @@
 //! What is read is tried. Of what is changed the sentry, SuperOffice's guard over its tables, says whether a row may be made, and a person
 //! as it is read whether it may be changed. The rest shows when it is done.
 
+use domain::Timestamp;
 use domain::crm::{CrmError, Right};
 use serde_json::{Value, json};
 
 use super::SuperOffice;
 use super::client::Call;
 use super::odata::{Filter, Listing};
-use super::values::Row;
+use super::persons::Place;
 
 /// What is read: below `/api/v1/`, by which key.
 const READ: [(&str, &str, &str); 6] = [
@@ -20,6 +21,9 @@ const READ: [(&str, &str, &str); 6] = [
     ("read the members of projects", "Archive/dynamic", "projectmember.projectmember_id"),
     ("find tasks again", "Archive/dynamic", "appointment.appointment_id"),
 ];
+
+/// What only the persons of companies that changed are found by.
+const COMPANIES: &str = "see which companies have changed";
 
 /// What is made, and the table that gets a row.
 const MADE: [(&str, &str); 4] = [
@@ -62,6 +66,7 @@ impl SuperOffice {
             };
             add(what, judgement);
         }
+        add(COMPANIES, self.right_to_see_companies().await?);
         for (what, table) in MADE {
             let call = Call::post("Agents/Sentry/GetNewTableRight", json!({ "TableName": table })).reading();
             let told = self.client.json(&call).await;
@@ -77,6 +82,16 @@ impl SuperOffice {
         CHANGED.into_iter().for_each(|what| add(what, person.clone()));
         UNTOLD.into_iter().for_each(|(what, why)| add(what, (None, Some(why.to_owned()))));
         Ok(rights)
+    }
+
+    async fn right_to_see_companies(&self) -> Result<Judgement, CrmError> {
+        match self.changed_rows(Place::Company(0), Timestamp::from_seconds(0), 1).await {
+            Ok(_) => Ok((Some(true), None)),
+            Err(error @ CrmError::Unavailable { .. }) => Err(error),
+            Err(error) => {
+                Ok((Some(false), Some(format!("{error}; they are seen by the complete reading of the night"))))
+            }
+        }
     }
 
     /// Whether a person may be changed, by the example of one.

@@ -55,6 +55,10 @@ pub(super) fn route(data: &mut Data, request: &Request, path: &str) -> Response 
 }
 
 fn dispatch(data: &mut Data, request: &Request, path: &str) -> Answer {
+    let is_refused = |column: &str| request.query.iter().any(|(_, value)| value.contains(column));
+    if data.refused_column.as_deref().is_some_and(is_refused) {
+        return Err(Fault::BAD);
+    }
     let parts: Vec<&str> = path.split('/').collect();
     let id = |text: &str| text.parse::<i64>().map_err(|_| Fault::UNKNOWN);
     let (selection, project) = (ListKind::Selection, ListKind::Project);
@@ -63,7 +67,9 @@ fn dispatch(data: &mut Data, request: &Request, path: &str) -> Answer {
             Ok(Some(json!({ "FullName": "Erika Muster", "UserName": "erika@example.com", "AssociateId": 1 })))
         }
         ("POST", ["Agents", "Sentry", "GetNewTableRight"]) => entities::right_to_make(data, &request.json()),
-        ("POST", ["Agents", "Sentry", "CanCreateAppointmentInAllDiaries"]) => Ok(Some(json!(data.mask("diary") == "FULL"))),
+        ("POST", ["Agents", "Sentry", "CanCreateAppointmentInAllDiaries"]) => {
+            Ok(Some(json!(data.mask("diary") == "FULL")))
+        }
         ("GET", ["MDOList", "associate"]) => Ok(Some(entities::associates(data))),
         ("GET", ["Person"]) => archive::persons(data, request),
         ("GET", ["Selection"]) => archive::lists(data, request, selection),
