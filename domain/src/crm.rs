@@ -13,6 +13,10 @@ use serde::{Deserialize, Serialize};
 use crate::Timestamp;
 use crate::coded_enum;
 
+mod trouble;
+
+pub use trouble::Trouble;
+
 coded_enum! {
     /// How the members of a selection are chosen.
     SelectionKind {
@@ -216,7 +220,7 @@ pub enum CrmError {
     /// It cannot be reached, or has too much to do.
     #[error("the CRM cannot be reached")]
     Unavailable {
-        /// Why.
+        /// Why, for the log; made by [`Trouble::because`] where it is known what is wrong.
         #[source]
         source: Box<dyn std::error::Error + Send + Sync>,
         /// Whether what was asked for may have happened all the same: a request went out, and no answer that can be relied on came.
@@ -243,6 +247,15 @@ impl CrmError {
     #[must_use]
     pub const fn may_have_happened(&self) -> bool {
         matches!(self, Self::Unavailable { may_have_happened: true, .. })
+    }
+
+    /// What is wrong where it cannot be reached, as far as that is known.
+    #[must_use]
+    pub fn trouble(&self) -> Option<Trouble> {
+        match self {
+            Self::Unavailable { source, .. } => Trouble::of(source.as_ref()),
+            _ => None,
+        }
     }
 }
 

@@ -41,6 +41,8 @@ pub const REFRESH_TOKEN: &str = "the-refresh-token";
 pub const SYSTEM_USER_TOKEN: &str = "nachfass-4711abcdef";
 /// The application's RSA key, for tests only.
 pub const PRIVATE_KEY: &str = include_str!("superoffice/key/private.pem");
+/// A certificate with this key for this machine, signed by itself.
+pub const CERTIFICATE: &str = include_str!("superoffice/key/certificate.pem");
 
 /// Something that goes wrong.
 #[derive(Clone, Debug)]

@@ -4,7 +4,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicI64, Ordering};
 use std::time::Duration;
 
-use domain::crm::{CrmError, TokenStore};
+use domain::crm::{CrmError, TokenStore, Trouble};
 use domain::{Clock, Timestamp, backoff};
 use reqwest::header::{HeaderValue, IF_UNMODIFIED_SINCE};
 use reqwest::{Method, StatusCode};
@@ -137,7 +137,7 @@ impl Client {
             return Ok(Value::Null);
         }
         serde_json::from_slice(&body).map_err(|_| CrmError::Unavailable {
-            source: "its answer cannot be read".into(),
+            source: Trouble::Unreadable.because("its answer cannot be read"),
             may_have_happened: call.changes,
             retry_after: None,
         })
@@ -236,7 +236,7 @@ impl Client {
 fn judge(reply: Reply, call: &Call, held: Held, api: Url) -> Outcome {
     let Reply { status, retry_after, body } = reply;
     let unavailable = |may_have_happened: bool| CrmError::Unavailable {
-        source: failure::said(status, &body).into(),
+        source: failure::trouble(status, retry_after).because(failure::said(status, &body)),
         may_have_happened,
         retry_after,
     };

@@ -7,13 +7,14 @@ use std::sync::Arc;
 use base64::Engine;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use domain::Clock;
-use domain::crm::{CrmError, Token, TokenStore};
+use domain::crm::{CrmError, Token, TokenStore, Trouble};
 use reqwest::{RequestBuilder, StatusCode};
 use serde::Deserialize;
 use serde_json::{Value, json};
 use tokio::sync::Mutex;
 use url::Url;
 
+use super::failure;
 use super::settings::{Credentials, Settings, SettingsError};
 use super::system_user::SigningKey;
 use super::transport::{Reply, Transport};
@@ -132,9 +133,9 @@ impl Tokens {
         let secret = &held.token.secret;
         match self.way {
             Way::Refresh(_) => request.bearer_auth(secret),
-            Way::System { .. } => request
-                .header("authorization", format!("SOTicket {secret}"))
-                .header("so-apptoken", &self.client_secret),
+            Way::System { .. } => {
+                request.header("authorization", format!("SOTicket {secret}")).header("so-apptoken", &self.client_secret)
+            }
         }
     }
 
@@ -205,12 +206,14 @@ async fn ask(request: RequestBuilder, transport: &Transport, refusal: &str) -> R
     match status {
         _ if status.is_success() => Ok(body),
         StatusCode::TOO_MANY_REQUESTS | StatusCode::REQUEST_TIMEOUT => {
-            let source = format!("its login answered with the status {}", status.as_u16()).into();
+            let source = format!("its login answered with the status {}", status.as_u16());
+            let source = failure::trouble(status, retry_after).because(source);
             Err(CrmError::Unavailable { source, may_have_happened: false, retry_after })
         }
         _ if status.is_client_error() => Err(CrmError::NoAccess(refusal.to_owned())),
         _ => {
-            let source = format!("its login answered with the status {}", status.as_u16()).into();
+            let source = format!("its login answered with the status {}", status.as_u16());
+            let source = failure::trouble(status, retry_after).because(source);
             Err(CrmError::Unavailable { source, may_have_happened: false, retry_after })
         }
     }
@@ -221,7 +224,7 @@ fn unavailable(error: reqwest::Error) -> CrmError {
 }
 
 fn unreadable() -> CrmError {
-    let source = "its login answered with something else than a token".into();
+    let source = Trouble::Unreadable.because("its login answered with something else than a token");
     CrmError::Unavailable { source, may_have_happened: false, retry_after: None }
 }
 
