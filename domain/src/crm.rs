@@ -13,6 +13,10 @@ use serde::{Deserialize, Serialize};
 use crate::Timestamp;
 use crate::coded_enum;
 
+mod trouble;
+
+pub use trouble::Trouble;
+
 coded_enum! {
     /// How the members of a selection are chosen.
     SelectionKind {
@@ -182,7 +186,7 @@ pub struct Account {
     pub crm: String,
     /// The user, by the name that the CRM has for it.
     pub user: String,
-    /// What may be done, each in a few words, and whether it may; `None` where that cannot be told without doing it.
+    /// What nachfass does there, each in a few words, and whether it may.
     pub rights: Vec<Right>,
 }
 
@@ -192,9 +196,9 @@ pub struct Account {
 pub struct Right {
     /// What, for people: `read persons`.
     pub what: String,
-    /// Whether it may be done.
-    pub allowed: bool,
-    /// Why not, where it may not.
+    /// Whether it may be done; `None` where that cannot be told without doing it.
+    pub allowed: Option<bool>,
+    /// Why not, where it may not; why that cannot be told; or of what it was told, where that is not all.
     pub reason: Option<String>,
 }
 
@@ -216,7 +220,7 @@ pub enum CrmError {
     /// It cannot be reached, or has too much to do.
     #[error("the CRM cannot be reached")]
     Unavailable {
-        /// Why.
+        /// Why, for the log; made by [`Trouble::because`] where it is known what is wrong.
         #[source]
         source: Box<dyn std::error::Error + Send + Sync>,
         /// Whether what was asked for may have happened all the same: a request went out, and no answer that can be relied on came.
@@ -243,6 +247,15 @@ impl CrmError {
     #[must_use]
     pub const fn may_have_happened(&self) -> bool {
         matches!(self, Self::Unavailable { may_have_happened: true, .. })
+    }
+
+    /// What is wrong where it cannot be reached, as far as that is known.
+    #[must_use]
+    pub fn trouble(&self) -> Option<Trouble> {
+        match self {
+            Self::Unavailable { source, .. } => Trouble::of(source.as_ref()),
+            _ => None,
+        }
     }
 }
 

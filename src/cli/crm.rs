@@ -30,23 +30,33 @@ pub async fn run(config: &Config, command: CrmCommand) -> ExitCode {
     }
 }
 
-/// Whether everything may be done.
+/// Whether nothing is known that may not be done.
 async fn check(config: &Config, json: bool) -> anyhow::Result<bool> {
     let installation = Installation::open(config.clone()).await?;
     let crm = installation.services.crm();
     let account = crm.check().await.with_context(|| format!("while asking {}", crm.name()))?;
     let Account { crm, user, rights } = &account;
-    let is_all_allowed = rights.iter().all(|right| right.allowed);
+    let is_none_refused = rights.iter().all(|right| right.allowed != Some(false));
     if json {
         output::line(serde_json::to_string(&account)?)?;
-        return Ok(is_all_allowed);
+        return Ok(is_none_refused);
     }
     output::line(format_args!("{crm}, as {user}"))?;
     for Right { what, allowed, reason } in rights {
         let reason = reason.as_deref().map(|reason| format!(": {reason}")).unwrap_or_default();
-        output::line(format_args!("  {} {what}{reason}", if *allowed { "may" } else { "may not" }))?;
+        let answer = match allowed {
+            Some(true) => "yes",
+            Some(false) => "no",
+            None => "cannot be told",
+        };
+        output::line(format_args!("  {answer:<14}  {what}{reason}"))?;
     }
-    Ok(is_all_allowed)
+    if rights.iter().any(|right| right.allowed.is_none()) {
+        output::note(
+            "nothing was changed to find this out: what cannot be told shows when it is done for the first time",
+        );
+    }
+    Ok(is_none_refused)
 }
 
 async fn sync_now(config: &Config, options: CrmSyncOptions) -> anyhow::Result<()> {

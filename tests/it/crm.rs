@@ -30,7 +30,20 @@ async fn it_says_as_whom_the_crm_is_reached(site: Site) {
     let site = site.with_more(&crm.toml(100));
     let account = site.run_json(["crm", "check", "--json"]);
     assert!(account["crm"].as_str().expect("a text").contains("Cust12345"), "{account}");
-    assert!(account["rights"].as_array().expect("a list").iter().all(|right| right["allowed"] == true), "{account}");
+    let rights = account["rights"].as_array().expect("a list");
+    assert!(rights.iter().any(|right| right["allowed"] == true), "{account}");
+    for right in rights.iter().filter(|right| right["allowed"] != true) {
+        assert!(right["allowed"].is_null() && right["reason"].is_string(), "{right}");
+    }
+    crm.restrict("person", "Select");
+    let output = site.command(["crm", "check"]).output().expect("it runs");
+    assert_eq!(output.status.code(), Some(1), "what it may not do is a failure");
+    let said = String::from_utf8_lossy(&output.stdout).into_owned();
+    for line in
+        ["  yes             read persons", "  no              correct addresses: ", "  cannot be told  count bounces: "]
+    {
+        assert!(said.contains(line), "{line} in {said}");
+    }
     let synced = site.run_json(["crm", "sync", "--json"]);
     assert_eq!((&synced["persons"], &synced["changed"]), (&json!(3), &json!(3)));
     crm.set_state("Suspended", false);
@@ -39,6 +52,20 @@ async fn it_says_as_whom_the_crm_is_reached(site: Site) {
     assert_eq!(output.status.code(), Some(1));
     let said = String::from_utf8_lossy(&output.stderr).into_owned();
     assert!(said.contains("Suspended"), "{said}");
+
+    // A job that waits says why, and until when.
+    let ordered = site.run_json(["crm", "sync", "--no-wait", "--json"]);
+    let job = ordered["job"].as_i64().expect("a job").to_string();
+    let running = site.start().await;
+    let error = within(PATIENCE, "the job waits", async || {
+        site.run_json(["jobs", "show", &job, "--json"])["error"].as_str().map(str::to_owned)
+    })
+    .await;
+    let expected = "the CRM says that the tenant is suspended: this is tried again by itself at 20";
+    assert!(error.starts_with(expected) && error.ends_with('Z'), "{error}");
+    let jobs = site.client("admin").ask("{ jobs { nodes { error } } }", json!({})).await["jobs"]["nodes"].take();
+    assert!(jobs.as_array().expect("a list").iter().any(|job| job["error"] == error.as_str()), "{jobs}");
+    drop(running);
 }
 
 async fn persons_are_read_within_little_memory_and_then_only_what_changed(site: Site) {

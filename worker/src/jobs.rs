@@ -18,7 +18,7 @@ mod settle_recipients;
 
 use std::time::Duration;
 
-use domain::backoff;
+use domain::{Timestamp, backoff};
 use service::error::{Causes, Result, ServiceError};
 use service::jobs::{self, ClaimedJob, JobKind, Which};
 use tokio_util::sync::CancellationToken;
@@ -127,8 +127,9 @@ async fn fail(deps: &Deps, job: &ClaimedJob, error: &ServiceError) -> Result<boo
     let now = deps.services.now();
     if let ServiceError::Later { why, seconds, .. } = error {
         tracing::info!(job = job.id, kind = %job.kind, seconds, why = %Causes(error), "a job waits");
-        let message = format!("{why}: this is tried again by itself");
-        return Ok(jobs::postpone(&deps.services, job, &message, now.plus_seconds(*seconds)).await?);
+        let at = now.plus_seconds(*seconds);
+        let message = format!("{why}: this is tried again by itself at {}", Timestamp::from_seconds(at.seconds()));
+        return Ok(jobs::postpone(&deps.services, job, &message, at).await?);
     }
     let (message, retry_at) = match error {
         ServiceError::Refused(refusal) => (refusal.message.clone(), None),

@@ -14,6 +14,7 @@ mod members;
 mod odata;
 mod pace;
 mod persons;
+mod rights;
 mod settings;
 mod system_user;
 mod tasks;
@@ -30,7 +31,7 @@ use std::sync::Arc;
 use domain::Clock;
 use domain::crm::{
     Account, Answer, Bounce, Crm, CrmError, EmailChange, List, ListKind, Member, NewList, NewTask, Page, Person,
-    PersonQuery, Right, TokenStore, Told,
+    PersonQuery, TokenStore, Told,
 };
 use futures::FutureExt;
 
@@ -38,7 +39,6 @@ pub use settings::{Credentials, NotAllowed, Settings, SettingsError};
 
 use associates::Associates;
 use client::{Call, Client};
-use odata::{Filter, Listing};
 use values::Row;
 
 /// A tenant of SuperOffice, as one user of it sees it.
@@ -66,32 +66,10 @@ impl SuperOffice {
         let principal = Row(&principal);
         let user = principal.text("FullName").or_else(|| principal.text("UserName"));
         let user = user.or_else(|| principal.text("Associate")).unwrap_or_else(|| "a user without a name".to_owned());
-        let mut rights = Vec::new();
-        for (what, path, key) in READABLE {
-            let columns = [key];
-            let filter = Filter::default().above(key, 0);
-            let listing = Listing { path, columns: &columns, key, filter, entities: None, top: 1 };
-            rights.push(match self.client.list(&listing).await {
-                Ok(_) => Right { what: what.to_owned(), allowed: true, reason: None },
-                Err(error @ (CrmError::NoAccess(_) | CrmError::Refused(_) | CrmError::NotFound)) => {
-                    Right { what: what.to_owned(), allowed: false, reason: Some(error.to_string()) }
-                }
-                Err(error) => return Err(error),
-            });
-        }
+        let rights = self.rights().await?;
         Ok(Account { crm: format!("SuperOffice, tenant {}", self.tenant), user, rights })
     }
 }
-
-/// What is read, and how it is found out whether that may be: nothing else can be tried without doing it.
-const READABLE: [(&str, &str, &str); 6] = [
-    ("read persons", "Person", "personId"),
-    ("read addresses, and which have changed", "Archive/dynamic", "email.email_id"),
-    ("read selections", "Selection", "selectionId"),
-    ("read projects", "Project", "projectId"),
-    ("read the members of projects", "Archive/dynamic", "projectmember.projectmember_id"),
-    ("find tasks again", "Archive/dynamic", "appointment.appointment_id"),
-];
 
 impl Crm for SuperOffice {
     fn name(&self) -> &'static str {

@@ -225,8 +225,19 @@ impl Crm for Builtin {
     fn check(&self) -> Answer<'_, Account> {
         Box::pin(async move {
             self.db.ping().await.map_err(failed)?;
-            let allowed = |what: &str| Right { what: what.to_owned(), allowed: true, reason: None };
-            let rights = ["read persons", "change persons", "selections", "projects", "tasks"].map(allowed).to_vec();
+            let allowed = |what: &str| Right { what: what.to_owned(), allowed: Some(true), reason: None };
+            let rights = [
+                "read persons",
+                "make selections",
+                "make projects",
+                "add and remove members",
+                "make tasks",
+                "correct addresses",
+                "mark former employees",
+                "withdraw consent",
+                "count bounces",
+            ];
+            let rights = rights.map(allowed).to_vec();
             Ok(Account { crm: "built-in".to_owned(), user: "nachfass".to_owned(), rights })
         })
     }

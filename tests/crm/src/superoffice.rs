@@ -27,7 +27,7 @@ use data::Data;
 use http::{Delivery, Request};
 use login::Login;
 
-pub use data::{Email, Person};
+pub use data::{Company, Email, Person};
 
 /// The tenant.
 pub const TENANT: &str = "Cust12345";
@@ -41,6 +41,8 @@ pub const REFRESH_TOKEN: &str = "the-refresh-token";
 pub const SYSTEM_USER_TOKEN: &str = "nachfass-4711abcdef";
 /// The application's RSA key, for tests only.
 pub const PRIVATE_KEY: &str = include_str!("superoffice/key/private.pem");
+/// A certificate with this key for this machine, signed by itself.
+pub const CERTIFICATE: &str = include_str!("superoffice/key/certificate.pem");
 
 /// Something that goes wrong.
 #[derive(Clone, Debug)]
@@ -191,6 +193,14 @@ impl SuperOffice {
         self.lock().data.change(id, change).expect("a person");
     }
 
+    /// Changes a company at the present moment.
+    ///
+    /// # Panics
+    /// Where there is none.
+    pub fn change_company(&self, id: i64, change: impl FnOnce(&mut Company)) {
+        self.lock().data.change_company(id, change).expect("a company");
+    }
+
     /// The members of a list, as (person, company), in the order of persons, each as often as they are on it.
     ///
     /// # Panics
@@ -224,6 +234,16 @@ impl SuperOffice {
         let mut state = self.lock();
         state.rules.clear();
         state.login.uses = None;
+    }
+
+    /// The user has only these rights to a table (`Select, Update`); `diary` stands for the diaries of others.
+    pub fn restrict(&self, table: &str, mask: &str) {
+        self.lock().data.masks.insert(table.to_owned(), mask.to_owned());
+    }
+
+    /// No list has this column.
+    pub fn refuse_column(&self, name: &str) {
+        self.lock().data.refused_column = Some(name.to_owned());
     }
 
     /// Each token is good for so many requests from now on, those that are out included.

@@ -4,7 +4,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicI64, Ordering};
 use std::time::Duration;
 
-use domain::crm::{CrmError, Token, TokenStore};
+use domain::crm::{CrmError, TokenStore, Trouble};
 use domain::{Clock, Timestamp, backoff};
 use reqwest::header::{HeaderValue, IF_UNMODIFIED_SINCE};
 use reqwest::{Method, StatusCode};
@@ -14,11 +14,13 @@ use url::Url;
 use super::failure;
 use super::settings::{Settings, SettingsError};
 use super::tenant::Tenant;
-use super::tokens::Tokens;
+use super::tokens::{Held, Tokens};
 use super::transport::{Failure, Reply, Transport};
 
 /// A request is sent so many times at most where that does no harm.
 const TRIES: i32 = 3;
+/// For one request a token is replaced so many times at most: the one in memory, and one of another process that is dead as well.
+const RENEWALS: i32 = 2;
 
 /// A request.
 pub(super) struct Call {
@@ -100,7 +102,7 @@ pub(super) struct Client {
 enum Outcome {
     Done(Vec<u8>),
     /// The token was refused.
-    Refused(Token),
+    Refused(Held),
     /// The tenant is not there any more.
     Moved(Url),
     /// It has too much to do, and did nothing.
@@ -135,7 +137,7 @@ impl Client {
             return Ok(Value::Null);
         }
         serde_json::from_slice(&body).map_err(|_| CrmError::Unavailable {
-            source: "its answer cannot be read".into(),
+            source: Trouble::Unreadable.because("its answer cannot be read"),
             may_have_happened: call.changes,
             retry_after: None,
         })
@@ -143,16 +145,18 @@ impl Client {
 
     /// Sends a request, again where that does no harm.
     pub(super) async fn send(&self, call: &Call) -> Result<Vec<u8>, CrmError> {
-        let (mut renewed, mut found, mut tries) = (false, false, 0);
+        let (mut renewals, mut found, mut tries) = (0, false, 0);
         loop {
             tries += 1;
             let error = match self.once(call).await {
                 Outcome::Done(body) => return Ok(body),
-                Outcome::Refused(token) if !renewed => {
-                    renewed = true;
-                    self.tokens.renew(&token, &self.transport).await?;
+                // The first one may have been over for long, and so may one that another process kept meanwhile.
+                Outcome::Refused(held) if renewals == 0 || (held.is_kept && renewals < RENEWALS) => {
+                    renewals += 1;
+                    self.tokens.renew(&held, &self.transport).await?;
                     continue;
                 }
+                Outcome::Refused(held) if held.is_kept => return Err(failure::others_not_let_in()),
                 Outcome::Refused(_) => return Err(failure::not_let_in()),
                 Outcome::Moved(from) if !found => {
                     found = true;
@@ -178,13 +182,13 @@ impl Client {
     }
 
     async fn once(&self, call: &Call) -> Outcome {
-        let (api, token, request) = match self.prepare(call).await {
+        let (api, held, request) = match self.prepare(call).await {
             Ok(prepared) => prepared,
             Err(error @ CrmError::Unavailable { retry_after: None, .. }) => return Outcome::Unsent(error),
             Err(error) => return Outcome::Over(error),
         };
         match self.transport.exchange(request).await {
-            Ok(reply) => judge(reply, call, token, api),
+            Ok(reply) => judge(reply, call, held, api),
             Err(failure @ Failure::Doubtful(_)) => Outcome::Doubtful(failure.into_error(call.changes)),
             Err(failure @ Failure::Unsent { retry_after: None, .. }) => Outcome::Unsent(failure.into_error(false)),
             Err(failure) => Outcome::Over(failure.into_error(false)),
@@ -192,14 +196,14 @@ impl Client {
     }
 
     /// What a request needs: where to go, and what lets it in.
-    async fn prepare(&self, call: &Call) -> Result<(Url, Token, reqwest::Request), CrmError> {
+    async fn prepare(&self, call: &Call) -> Result<(Url, Held, reqwest::Request), CrmError> {
         let api = self.tenant.api(&self.transport).await?;
-        let token = self.tokens.current(&self.transport).await?;
-        let request = self.request(&api, &token, call)?;
-        Ok((api, token, request))
+        let held = self.tokens.current(&self.transport).await?;
+        let request = self.request(&api, &held, call)?;
+        Ok((api, held, request))
     }
 
-    fn request(&self, api: &Url, token: &Token, call: &Call) -> Result<reqwest::Request, CrmError> {
+    fn request(&self, api: &Url, held: &Held, call: &Call) -> Result<reqwest::Request, CrmError> {
         let base = api.as_str().trim_end_matches('/');
         let mut url = Url::parse(&format!("{base}/v1/{}", call.path)).map_err(|_| failure::nowhere())?;
         if !call.query.is_empty() {
@@ -213,7 +217,7 @@ impl Client {
             .header("accept-language", self.language.clone())
             // Without it times come in the user's own zone, and do not say so.
             .header("so-timezone", "UTC");
-        request = self.tokens.authorize(request, token);
+        request = self.tokens.authorize(request, held);
         if let Some((kind, body)) = &call.body {
             request = request.header("content-type", *kind).body(body.to_string());
         }
@@ -229,16 +233,16 @@ impl Client {
 }
 
 /// What an answer means.
-fn judge(reply: Reply, call: &Call, token: Token, api: Url) -> Outcome {
+fn judge(reply: Reply, call: &Call, held: Held, api: Url) -> Outcome {
     let Reply { status, retry_after, body } = reply;
     let unavailable = |may_have_happened: bool| CrmError::Unavailable {
-        source: failure::said(status, &body).into(),
+        source: failure::trouble(status, retry_after).because(failure::said(status, &body)),
         may_have_happened,
         retry_after,
     };
     match status {
         _ if status.is_success() => Outcome::Done(body),
-        StatusCode::UNAUTHORIZED => Outcome::Refused(token),
+        StatusCode::UNAUTHORIZED => Outcome::Refused(held),
         StatusCode::MISDIRECTED_REQUEST => Outcome::Moved(api),
         StatusCode::TOO_MANY_REQUESTS => Outcome::Busy(unavailable(false)),
         _ if status.is_redirection() => Outcome::Over(unavailable(false)),

@@ -1,6 +1,8 @@
 //! What SuperOffice says when it does not do something.
 
-use domain::crm::CrmError;
+use std::error::Error;
+
+use domain::crm::{CrmError, Trouble};
 use reqwest::StatusCode;
 use serde_json::Value;
 
@@ -12,6 +14,45 @@ pub(super) fn said(status: StatusCode, body: &[u8]) -> String {
         Some(kind) => format!("it answered with the status {code} ({kind})"),
         None => format!("it answered with the status {code}"),
     }
+}
+
+/// What is wrong where an answer with this status does not help, whoever gave it.
+pub(super) fn trouble(status: StatusCode, retry_after: Option<u32>) -> Trouble {
+    match status {
+        StatusCode::TOO_MANY_REQUESTS => Trouble::Pause,
+        StatusCode::SERVICE_UNAVAILABLE if retry_after.is_some() => Trouble::Pause,
+        StatusCode::REQUEST_TIMEOUT | StatusCode::GATEWAY_TIMEOUT => Trouble::TimeOut,
+        StatusCode::MISDIRECTED_REQUEST => Trouble::Astray,
+        _ if status.is_redirection() => Trouble::Redirect,
+        _ if status.is_server_error() => Trouble::Fault,
+        _ => Trouble::Unreadable,
+    }
+}
+
+/// What is wrong where no answer came.
+pub(super) fn broken(error: &reqwest::Error) -> Trouble {
+    if is_about_certificate(error) {
+        Trouble::Certificate
+    } else if error.is_timeout() {
+        Trouble::TimeOut
+    } else if error.is_connect() {
+        Trouble::NoConnection
+    } else {
+        Trouble::Interrupted
+    }
+}
+
+/// Whether the connection was given up because of whom it leads to. An I/O error does not name the error inside of it as its source.
+fn is_about_certificate(error: &reqwest::Error) -> bool {
+    let mut next: Option<&(dyn Error + 'static)> = Some(error);
+    while let Some(error) = next {
+        if let Some(tls) = error.downcast_ref::<rustls::Error>() {
+            return matches!(tls, rustls::Error::InvalidCertificate(_));
+        }
+        let inner = error.downcast_ref::<std::io::Error>().and_then(std::io::Error::get_ref);
+        next = inner.map(|inner| -> &(dyn Error + 'static) { inner }).or_else(|| error.source());
+    }
+    false
 }
 
 /// What an answer means by which SuperOffice refuses a request.
@@ -29,9 +70,15 @@ pub(super) fn not_let_in() -> CrmError {
     CrmError::NoAccess("SuperOffice refuses a token that it has just given".to_owned())
 }
 
+/// One token after the other that other processes kept is refused. Nobody has to see to that: one is asked for when this is tried again.
+pub(super) fn others_not_let_in() -> CrmError {
+    let source = Trouble::Tokens.because("it refuses the tokens that other processes were given");
+    CrmError::Unavailable { source, may_have_happened: false, retry_after: Some(5) }
+}
+
 /// The tenant is not where SuperOffice says.
 pub(super) fn nowhere() -> CrmError {
-    let source = "the tenant is not where it says".into();
+    let source = Trouble::Astray.because("the tenant is not where it says");
     CrmError::Unavailable { source, may_have_happened: false, retry_after: None }
 }
 

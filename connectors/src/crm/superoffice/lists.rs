@@ -1,6 +1,6 @@
 //! What selections and projects have in common: reading them, and making one with our key in its description.
 
-use domain::crm::{CrmError, List, ListKind, NewList, Page, SelectionKind};
+use domain::crm::{CrmError, List, ListKind, NewList, Page, SelectionKind, Trouble};
 use serde_json::Value;
 
 use super::SuperOffice;
@@ -133,12 +133,12 @@ fn mark(key: &str) -> String {
 }
 
 fn nothing_made() -> CrmError {
-    let source = "it gave no template".into();
+    let source = Trouble::Unreadable.because("it gave no template");
     CrmError::Unavailable { source, may_have_happened: false, retry_after: None }
 }
 
 /// It was made, but what it is called was not said.
 pub(super) fn no_id() -> CrmError {
-    let source = "it did not say the id of what it made".into();
+    let source = Trouble::Unreadable.because("it did not say the id of what it made");
     CrmError::Unavailable { source, may_have_happened: true, retry_after: None }
 }

@@ -1,7 +1,7 @@
 //! Lists, as SuperOffice's archives give them: something like OData, by the page.
 
 use domain::Timestamp;
-use domain::crm::CrmError;
+use domain::crm::{CrmError, Trouble};
 use serde_json::Value;
 
 use super::client::{Call, Client};
@@ -92,7 +92,8 @@ impl Client {
 }
 
 fn unreadable() -> CrmError {
-    CrmError::Unavailable { source: "its answer holds no list".into(), may_have_happened: false, retry_after: None }
+    let source = Trouble::Unreadable.because("its answer holds no list");
+    CrmError::Unavailable { source, may_have_happened: false, retry_after: None }
 }
 
 /// What the rows of a list must be: all of it.

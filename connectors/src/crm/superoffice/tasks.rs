@@ -1,7 +1,7 @@
 //! Tasks in the diaries of SuperOffice's users: appointments on the list of things to be done.
 
 use domain::Timestamp;
-use domain::crm::{CrmError, NewTask};
+use domain::crm::{CrmError, NewTask, Trouble};
 use serde_json::{Map, Value, json};
 
 use super::SuperOffice;
@@ -36,7 +36,7 @@ impl SuperOffice {
         match self.client.json(&call.reading()).await? {
             Value::Object(entity) => Ok(entity),
             _ => {
-                let source = "it gave no template".into();
+                let source = Trouble::Unreadable.because("it gave no template");
                 Err(CrmError::Unavailable { source, may_have_happened: false, retry_after: None })
             }
         }

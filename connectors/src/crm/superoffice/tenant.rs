@@ -2,13 +2,14 @@
 
 use std::sync::Arc;
 
-use domain::crm::CrmError;
+use domain::crm::{CrmError, Trouble};
 use domain::{Clock, Timestamp};
 use reqwest::StatusCode;
 use serde_json::Value;
 use tokio::sync::Mutex;
 use url::Url;
 
+use super::failure;
 use super::settings::Settings;
 use super::transport::Transport;
 use super::values;
@@ -69,7 +70,7 @@ impl Tenant {
             }
             status => format!("it answered with the status {} when asked where the tenant is", status.as_u16()),
         };
-        let source = problem.into();
+        let source = failure::trouble(reply.status, reply.retry_after).because(problem);
         Err(CrmError::Unavailable { source, may_have_happened: false, retry_after: reply.retry_after })
     }
 
@@ -101,11 +102,22 @@ impl Tenant {
         if matches!(said.as_str(), "Deleted" | "state 3" | "Deleting" | "state 10") {
             return CrmError::NoAccess(format!("the tenant {} has been deleted", self.name));
         }
-        let source = format!("the tenant does not run ({said})").into();
+        let source = at_rest(&said).because(format!("the tenant does not run ({said})"));
         CrmError::Unavailable { source, may_have_happened: false, retry_after: Some(AGAIN) }
     }
 }
 
+/// What a state means in which a tenant does not run; some versions write its number.
+fn at_rest(state: &str) -> Trouble {
+    match state {
+        "Suspended" | "state 4" => Trouble::Suspended,
+        "OnlineMaintenance" | "state 5" | "OfflineMaintenance" | "state 6" | "MigrationPending" | "state 12" => {
+            Trouble::Maintenance
+        }
+        _ => Trouble::AtRest,
+    }
+}
+
 fn unavailable(problem: String) -> CrmError {
-    CrmError::Unavailable { source: problem.into(), may_have_happened: false, retry_after: None }
+    CrmError::Unavailable { source: Trouble::Unreadable.because(problem), may_have_happened: false, retry_after: None }
 }

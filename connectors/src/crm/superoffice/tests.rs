@@ -4,6 +4,7 @@ mod limits;
 mod login;
 mod lost;
 mod reading;
+mod trouble;
 mod writing;
 
 use std::num::NonZeroU16;

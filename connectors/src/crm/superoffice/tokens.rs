@@ -7,13 +7,14 @@ use std::sync::Arc;
 use base64::Engine;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use domain::Clock;
-use domain::crm::{CrmError, Token, TokenStore};
+use domain::crm::{CrmError, Token, TokenStore, Trouble};
 use reqwest::{RequestBuilder, StatusCode};
 use serde::Deserialize;
 use serde_json::{Value, json};
 use tokio::sync::Mutex;
 use url::Url;
 
+use super::failure;
 use super::settings::{Credentials, Settings, SettingsError};
 use super::system_user::SigningKey;
 use super::transport::{Reply, Transport};
@@ -35,7 +36,15 @@ pub(super) struct Tokens {
     store: Arc<dyn TokenStore>,
     clock: Arc<dyn Clock>,
     /// Held while a token is renewed: whoever needs one meanwhile waits for it.
-    current: Mutex<Option<Token>>,
+    current: Mutex<Option<Held>>,
+}
+
+/// A token, and how we came by it.
+#[derive(Clone)]
+pub(super) struct Held {
+    token: Token,
+    /// Another process kept it, so that SuperOffice may have ended it long ago; else it was given to this one.
+    pub(super) is_kept: bool,
 }
 
 enum Way {
@@ -82,18 +91,18 @@ impl Tokens {
     }
 
     /// The token to be used now.
-    pub(super) async fn current(&self, transport: &Transport) -> Result<Token, CrmError> {
+    pub(super) async fn current(&self, transport: &Transport) -> Result<Held, CrmError> {
         let mut current = self.current.lock().await;
-        if let Some(token) = current.as_ref().filter(|token| self.is_good(token)) {
-            return Ok(token.clone());
+        if let Some(held) = current.as_ref().filter(|held| self.is_good(&held.token)) {
+            return Ok(held.clone());
         }
         self.replace(&mut current, None, transport).await
     }
 
     /// SuperOffice refused this token: another one is fetched, unless that has been done meanwhile.
-    pub(super) async fn renew(&self, refused: &Token, transport: &Transport) -> Result<(), CrmError> {
+    pub(super) async fn renew(&self, refused: &Held, transport: &Transport) -> Result<(), CrmError> {
         let mut current = self.current.lock().await;
-        if current.as_ref().is_some_and(|token| token.secret != refused.secret) {
+        if current.as_ref().is_some_and(|held| held.token.secret != refused.token.secret) {
             return Ok(());
         }
         self.replace(&mut current, Some(refused), transport).await.map(drop)
@@ -101,14 +110,14 @@ impl Tokens {
 
     async fn replace(
         &self,
-        current: &mut Option<Token>,
-        refused: Option<&Token>,
+        current: &mut Option<Held>,
+        refused: Option<&Held>,
         transport: &Transport,
-    ) -> Result<Token, CrmError> {
+    ) -> Result<Held, CrmError> {
         let name = self.name();
         let kept = self.store.get(&name).await.filter(|token| self.is_good(token));
-        if let Some(kept) = kept.filter(|token| refused.is_none_or(|refused| refused.secret != token.secret)) {
-            return Ok(current.insert(kept).clone());
+        if let Some(token) = kept.filter(|token| refused.is_none_or(|refused| refused.token.secret != token.secret)) {
+            return Ok(current.insert(Held { token, is_kept: true }).clone());
         }
         let token = match &self.way {
             Way::Refresh(refresh_token) => self.refresh(refresh_token, transport).await?,
@@ -116,16 +125,17 @@ impl Tokens {
         };
         self.store.put(&name, &token).await;
         tracing::debug!(tenant = self.tenant, "SuperOffice gave a new token");
-        Ok(current.insert(token).clone())
+        Ok(current.insert(Held { token, is_kept: false }).clone())
     }
 
     /// With a request what shows who we are.
-    pub(super) fn authorize(&self, request: RequestBuilder, token: &Token) -> RequestBuilder {
+    pub(super) fn authorize(&self, request: RequestBuilder, held: &Held) -> RequestBuilder {
+        let secret = &held.token.secret;
         match self.way {
-            Way::Refresh(_) => request.bearer_auth(&token.secret),
-            Way::System { .. } => request
-                .header("authorization", format!("SOTicket {}", token.secret))
-                .header("so-apptoken", &self.client_secret),
+            Way::Refresh(_) => request.bearer_auth(secret),
+            Way::System { .. } => {
+                request.header("authorization", format!("SOTicket {secret}")).header("so-apptoken", &self.client_secret)
+            }
         }
     }
 
@@ -196,12 +206,14 @@ async fn ask(request: RequestBuilder, transport: &Transport, refusal: &str) -> R
     match status {
         _ if status.is_success() => Ok(body),
         StatusCode::TOO_MANY_REQUESTS | StatusCode::REQUEST_TIMEOUT => {
-            let source = format!("its login answered with the status {}", status.as_u16()).into();
+            let source = format!("its login answered with the status {}", status.as_u16());
+            let source = failure::trouble(status, retry_after).because(source);
             Err(CrmError::Unavailable { source, may_have_happened: false, retry_after })
         }
         _ if status.is_client_error() => Err(CrmError::NoAccess(refusal.to_owned())),
         _ => {
-            let source = format!("its login answered with the status {}", status.as_u16()).into();
+            let source = format!("its login answered with the status {}", status.as_u16());
+            let source = failure::trouble(status, retry_after).because(source);
             Err(CrmError::Unavailable { source, may_have_happened: false, retry_after })
         }
     }
@@ -212,7 +224,7 @@ fn unavailable(error: reqwest::Error) -> CrmError {
 }
 
 fn unreadable() -> CrmError {
-    let source = "its login answered with something else than a token".into();
+    let source = Trouble::Unreadable.because("its login answered with something else than a token");
     CrmError::Unavailable { source, may_have_happened: false, retry_after: None }
 }
 

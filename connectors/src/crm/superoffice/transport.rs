@@ -4,12 +4,13 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 use domain::Clock;
-use domain::crm::CrmError;
+use domain::crm::{CrmError, Trouble};
 use reqwest::StatusCode;
 use reqwest::header::{HeaderMap, RETRY_AFTER};
 use tokio::time::Instant;
 
 use super::circuit::Circuit;
+use super::failure;
 use super::pace::Pace;
 use super::settings::{NotAllowed, Places, Settings, SettingsError};
 
@@ -63,6 +64,8 @@ pub(super) struct Transport {
     places: Places,
     pace: Mutex<Pace>,
     circuit: Mutex<Circuit>,
+    /// What was wrong the last time that it failed: it is what keeps the circuit open.
+    trouble: Mutex<Option<Trouble>>,
     /// What the pace counts from: it must go on where a test stops the clock.
     began: Instant,
     clock: Arc<dyn Clock>,
@@ -83,6 +86,7 @@ impl Transport {
             places: settings.places(),
             pace: Mutex::new(Pace::new(settings.requests_per_second.get())),
             circuit: Mutex::new(Circuit::new()),
+            trouble: Mutex::new(None),
             began: Instant::now(),
             clock,
         })
@@ -98,16 +102,17 @@ impl Transport {
         self.places.check(request.url()).map_err(Failure::NotAllowed)?;
         self.turn().await?;
         if let Err(micros) = lock(&self.circuit).ask(self.clock.now()) {
-            let source = "it has not answered lately, and is left alone for a while".into();
+            let why = lock(&self.trouble).unwrap_or(Trouble::Fault);
+            let source = why.because("it has not answered lately, and is left alone for a while");
             return Err(Failure::Unsent { source, retry_after: Some(seconds(micros)) });
         }
         let (method, route, began) = (request.method().clone(), route(request.url()), Instant::now());
         let reply = match self.http.execute(request).await {
             Ok(response) => read(response, self.clock.now().seconds()).await,
             Err(error) if error.is_connect() || error.is_builder() => {
-                Err(Failure::Unsent { source: error.without_url().into(), retry_after: None })
+                Err(Failure::Unsent { source: broken(error), retry_after: None })
             }
-            Err(error) => Err(Failure::Doubtful(error.without_url().into())),
+            Err(error) => Err(Failure::Doubtful(broken(error))),
         };
         let status = reply.as_ref().ok().map(|reply| reply.status.as_u16());
         let duration_ms = u64::try_from(began.elapsed().as_millis()).unwrap_or(u64::MAX);
@@ -127,7 +132,7 @@ impl Transport {
                 Ok(())
             }
             Err(wait) => {
-                let source = "it asked for a pause".into();
+                let source = Trouble::Pause.because("it asked for a pause");
                 Err(Failure::Unsent { source, retry_after: Some(seconds(wait)) })
             }
         }
@@ -136,6 +141,13 @@ impl Transport {
     /// What an answer, or none, says about how SuperOffice is doing.
     fn learn(&self, reply: &Result<Reply, Failure>) {
         let is_fine = matches!(reply, Ok(reply) if !reply.status.is_server_error());
+        if !is_fine {
+            *lock(&self.trouble) = match reply {
+                Ok(reply) => Some(failure::trouble(reply.status, reply.retry_after)),
+                Err(Failure::Unsent { source, .. } | Failure::Doubtful(source)) => Trouble::of(source.as_ref()),
+                Err(Failure::NotAllowed(_)) => None,
+            };
+        }
         let mut circuit = lock(&self.circuit);
         if is_fine {
             circuit.succeeded();
@@ -160,6 +172,11 @@ impl Transport {
     }
 }
 
+/// Why there is no answer: what is wrong, and the library's own words for the log.
+fn broken(error: reqwest::Error) -> Source {
+    failure::broken(&error).because(error.without_url())
+}
+
 /// The path without what differs from one person to the next: without ids.
 fn route(url: &url::Url) -> String {
     let is_id = |part: &str| !part.is_empty() && part.bytes().all(|byte| byte.is_ascii_digit());
@@ -178,10 +195,11 @@ async fn read(mut response: reqwest::Response, now: i64) -> Result<Reply, Failur
             Ok(None) => break,
             // That it was done, or not, is said by the status alone.
             Err(_) if status != StatusCode::OK && status != StatusCode::CREATED => break,
-            Err(error) => return Err(Failure::Doubtful(error.without_url().into())),
+            Err(error) => return Err(Failure::Doubtful(broken(error))),
         }
         if body.len() > MAX_BYTES {
-            return Err(Failure::Doubtful(format!("its answer is larger than {MAX_BYTES} bytes").into()));
+            let source = format!("its answer is larger than {MAX_BYTES} bytes");
+            return Err(Failure::Doubtful(Trouble::Unreadable.because(source)));
         }
     }
     Ok(Reply { status, retry_after, body })

@@ -38,6 +38,7 @@ impl Fault {
     pub(super) const BAD: Self = Self(400, "SoInvalidArgumentException");
     pub(super) const UNKNOWN: Self = Self(404, "SoNotFoundException");
     pub(super) const CONFLICT: Self = Self(409, "SoPatchTestException");
+    pub(super) const FORBIDDEN: Self = Self(403, "SoSentryException");
     pub(super) const CHANGED: Self = Self(412, "SoPreconditionException");
 }
 
@@ -54,12 +55,20 @@ pub(super) fn route(data: &mut Data, request: &Request, path: &str) -> Response 
 }
 
 fn dispatch(data: &mut Data, request: &Request, path: &str) -> Answer {
+    let is_refused = |column: &str| request.query.iter().any(|(_, value)| value.contains(column));
+    if data.refused_column.as_deref().is_some_and(is_refused) {
+        return Err(Fault::BAD);
+    }
     let parts: Vec<&str> = path.split('/').collect();
     let id = |text: &str| text.parse::<i64>().map_err(|_| Fault::UNKNOWN);
     let (selection, project) = (ListKind::Selection, ListKind::Project);
     match (request.method.as_str(), parts.as_slice()) {
         ("GET", ["User", "currentPrincipal"]) => {
             Ok(Some(json!({ "FullName": "Erika Muster", "UserName": "erika@example.com", "AssociateId": 1 })))
+        }
+        ("POST", ["Agents", "Sentry", "GetNewTableRight"]) => entities::right_to_make(data, &request.json()),
+        ("POST", ["Agents", "Sentry", "CanCreateAppointmentInAllDiaries"]) => {
+            Ok(Some(json!(data.mask("diary") == "FULL")))
         }
         ("GET", ["MDOList", "associate"]) => Ok(Some(entities::associates(data))),
         ("GET", ["Person"]) => archive::persons(data, request),
@@ -68,12 +77,16 @@ fn dispatch(data: &mut Data, request: &Request, path: &str) -> Answer {
         ("GET", ["Archive", "dynamic"]) => archive::dynamic(data, request),
         ("GET", ["Archive", "ContactPersonSelectionV2"]) => archive::selection_members(data, request),
         ("GET", ["Person", number]) => person::get(data, id(number)?),
+        ("PATCH", ["Person", _]) if !data.may("person", "Update") => Err(Fault::FORBIDDEN),
         ("PATCH", ["Person", number]) => person::patch(data, id(number)?, request),
         ("DELETE", ["Person", number, "Consent", "EMARKETING"]) => person::withdraw(data, id(number)?),
         ("POST", ["Agents", "Person", "AddEmailAddressToPerson"]) => person::add_email(data, &request.json()),
         ("POST", ["Agents", "Person", "AddBounceWithDetails"]) => person::bounce(data, &request.json()),
         ("GET", ["Selection", "default"]) => Ok(Some(entities::template(selection))),
         ("GET", ["Project", "default"]) => Ok(Some(entities::template(project))),
+        ("POST", ["Selection"]) if !data.may("selection", "Insert") => Err(Fault::FORBIDDEN),
+        ("POST", ["Project"]) if !data.may("project", "Insert") => Err(Fault::FORBIDDEN),
+        ("POST", ["Appointment"]) if !data.may("appointment", "Insert") => Err(Fault::FORBIDDEN),
         ("POST", ["Selection"]) => entities::make_list(data, selection, &request.json()),
         ("POST", ["Project"]) => entities::make_list(data, project, &request.json()),
         ("GET", ["Selection", number]) => entities::list(data, selection, id(number)?),

@@ -55,11 +55,11 @@ pub(super) fn persons(data: &Data, request: &Request) -> Answer {
             "personNoMail" => Val::Flag(person.no_mail),
             "personUpdatedDate" => Val::Time(person.updated),
             "contactId" => Val::Int(person.company),
-            "personContact/name" => Val::Text(company().map(|(name, _)| name).unwrap_or_default()),
+            "personContact/name" => Val::Text(company().map(|row| row.name).unwrap_or_default()),
             "personAssociateId" => Val::Int(person.associate),
             "personAssociate/fullName" => name_of(person.associate),
-            "personContact/contactAssociate/associateDbId" => Val::Int(company().map_or(0, |(_, associate)| associate)),
-            "personContact/contactAssociate/fullName" => name_of(company().map_or(0, |(_, associate)| associate)),
+            "personContact/contactAssociate/associateDbId" => Val::Int(company().map_or(0, |row| row.associate)),
+            "personContact/contactAssociate/fullName" => name_of(company().map_or(0, |row| row.associate)),
             "hasEmarketingConsent" => Val::Flag(person.consent),
             _ => Val::Names(person.subscriptions.clone()),
         }
@@ -99,10 +99,14 @@ pub(super) fn dynamic(data: &Data, request: &Request) -> Answer {
     let table = request.parameter("$select").and_then(|text| text.split('.').next()).unwrap_or_default();
     match table {
         "person" => {
-            let query = Query::read(request, &["person.person_id", "person.updated"])?;
+            let query = Query::read(request, &["person.person_id", "person.updated", "person.contact_id.updated"])?;
             let rows = those(data, &query, "person.person_id");
             query.page("person.person_id", true, rows, |(id, person), column| match column {
                 "person.updated" => Val::Time(person.updated),
+                // By an outer join: who has no company has a row as well.
+                "person.contact_id.updated" => {
+                    data.company(person.company).map_or(Val::None, |row| Val::Time(row.updated))
+                }
                 _ => Val::Int(*id),
             })
         }

@@ -51,6 +51,17 @@ pub struct Email {
     pub updated: Timestamp,
 }
 
+/// A company.
+#[derive(Clone, Debug)]
+pub struct Company {
+    /// What it is called.
+    pub name: String,
+    /// The responsible user, who is also that of its persons without one of their own.
+    pub associate: i64,
+    /// When its row was changed.
+    pub(super) updated: Timestamp,
+}
+
 /// A selection or project.
 pub(super) struct List {
     pub(super) name: String,
@@ -65,10 +76,15 @@ pub(super) struct Data {
     /// There are that many persons by themselves.
     pub(super) generated: i64,
     persons: BTreeMap<i64, Person>,
+    companies: BTreeMap<i64, Company>,
     selections: BTreeMap<i64, List>,
     projects: BTreeMap<i64, List>,
     pub(super) appointments: BTreeMap<i64, Value>,
     pub(super) bounces: BTreeMap<String, u32>,
+    /// Rights to tables, where they are not all there are.
+    pub(super) masks: BTreeMap<String, String>,
+    /// A column that no list has.
+    pub(super) refused_column: Option<String>,
     next_id: i64,
 }
 
@@ -82,16 +98,30 @@ impl Data {
             clock,
             generated: 0,
             persons: BTreeMap::new(),
+            companies: BTreeMap::new(),
             selections: BTreeMap::new(),
             projects: BTreeMap::new(),
             appointments: BTreeMap::new(),
             bounces: BTreeMap::new(),
+            masks: BTreeMap::new(),
+            refused_column: None,
             next_id: FIRST_ENTERED,
         }
     }
 
     pub(super) fn now(&self) -> Timestamp {
         self.clock.now()
+    }
+
+    /// The rights to a table.
+    pub(super) fn mask(&self, table: &str) -> &str {
+        self.masks.get(table).map_or("FULL", String::as_str)
+    }
+
+    /// Whether something may be done with a table.
+    pub(super) fn may(&self, table: &str, right: &str) -> bool {
+        let mask = self.mask(table);
+        mask == "FULL" || mask.split(", ").any(|held| held == right)
     }
 
     /// A new id, for whatever it is.
@@ -177,9 +207,19 @@ impl Data {
         Some(result)
     }
 
-    /// A company's name and responsible user.
-    pub(super) fn company(&self, id: i64) -> Option<(String, i64)> {
-        (id > 0).then(|| (format!("Company {id}"), 1 + id % 3))
+    /// A company.
+    pub(super) fn company(&self, id: i64) -> Option<Company> {
+        let generated = || Company { name: format!("Company {id}"), associate: 1 + id % 3, updated: LONG_AGO };
+        (id > 0).then(|| self.companies.get(&id).cloned().unwrap_or_else(generated))
+    }
+
+    /// Changes a company now. As in SuperOffice: nothing of that is seen with its persons.
+    pub(super) fn change_company(&mut self, id: i64, change: impl FnOnce(&mut Company)) -> Option<()> {
+        let mut company = self.company(id)?;
+        change(&mut company);
+        company.updated = self.now();
+        self.companies.insert(id, company);
+        Some(())
     }
 }
 

@@ -14,6 +14,19 @@ pub(super) fn associates(_: &Data) -> Value {
     Value::Array(ASSOCIATES.iter().map(item).collect())
 }
 
+/// What may be done with a new row of a table.
+pub(super) fn right_to_make(data: &Data, body: &Value) -> Answer {
+    let table = body["TableName"].as_str().filter(|name| TABLES.contains(name)).ok_or(Fault::BAD)?;
+    Ok(Some(right(data, table)))
+}
+
+const TABLES: [&str; 5] = ["selection", "project", "projectmember", "appointment", "person"];
+
+/// A right to a table, in SuperOffice's shape. The reason has what ours must never show.
+pub(super) fn right(data: &Data, table: &str) -> Value {
+    json!({ "Mask": data.mask(table), "Reason": "Something about hidden@example.com" })
+}
+
 /// What a list begins as.
 pub(super) fn template(kind: ListKind) -> Value {
     match kind {

@@ -16,6 +16,7 @@ pub(super) enum Val {
     Flag(bool),
     Time(Timestamp),
     Names(Vec<String>),
+    None,
 }
 
 impl Val {
@@ -27,6 +28,7 @@ impl Val {
             Self::Flag(flag) => json!(flag),
             Self::Time(time) => json!(date(*time)),
             Self::Names(names) => json!(names),
+            Self::None => Value::Null,
         }
     }
 

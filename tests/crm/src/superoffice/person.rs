@@ -4,6 +4,7 @@ use serde_json::{Value, json};
 
 use super::answer::{Answer, Fault};
 use super::data::{Data, EMAILS, Email, Person};
+use super::entities::right;
 use super::filter::date;
 use super::http::Request;
 
@@ -22,6 +23,7 @@ fn entity(data: &Data, id: i64) -> Option<Value> {
         "Retired": person.retired,
         "NoMailing": person.no_mail,
         "UpdatedDate": date(person.updated),
+        "TableRight": right(data, "person"),
     }))
 }
 

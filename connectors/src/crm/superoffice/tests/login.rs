@@ -1,6 +1,7 @@
 //! Tokens, tenants, and where requests may go.
 
 use std::sync::Arc;
+use std::sync::atomic::{AtomicU32, Ordering};
 
 use crm_testing::superoffice::{self as stand_in, Misbehaviour};
 use crm_testing::tokens::MemoryTokens;
@@ -61,6 +62,50 @@ async fn a_token_that_is_refused_again_is_not_asked_for_for_ever() {
     let error = site.crm.person("1").await.expect_err("not let in");
     assert!(matches!(error, CrmError::NoAccess(_)), "{error:?}");
     assert_eq!(site.server.count("oauth/tokens"), 2);
+}
+
+#[tokio::test]
+async fn a_token_of_another_process_that_is_dead_as_well_is_replaced() {
+    for user in [false, true] {
+        let site = if user { Site::with(as_system_user) } else { Site::new() };
+        site.server.generate(3);
+        site.crm.person("1").await.expect("answered");
+        site.server.expire_token();
+        // The other process keeps a second token, which ends before this one has seen it.
+        site.another().person("1").await.expect("answered");
+        site.server.expire_token();
+        assert!(site.crm.person("1").await.expect("let in with a third one").is_some());
+        let at = if user { "PartnerSystemUser/Authenticate" } else { "oauth/tokens" };
+        assert_eq!(site.server.count(at), 3);
+        assert_eq!(site.server.requests().iter().filter(|seen| seen.status == 401).count(), 3);
+    }
+}
+
+/// Another process keeps one dead token after the other.
+#[derive(Default)]
+struct DeadTokens(AtomicU32);
+
+impl TokenStore for DeadTokens {
+    fn get<'a>(&'a self, _: &'a str) -> BoxFuture<'a, Option<Token>> {
+        let number = self.0.fetch_add(1, Ordering::SeqCst);
+        ready(Some(Token { secret: format!("dead{number}"), expires_at: None })).boxed()
+    }
+
+    fn put<'a>(&'a self, _: &'a str, _: &'a Token) -> BoxFuture<'a, ()> {
+        ready(()).boxed()
+    }
+}
+
+#[tokio::test]
+async fn dead_tokens_of_others_are_neither_tried_for_ever_nor_a_reason_to_give_up() {
+    let site = Site::new();
+    site.server.generate(3);
+    let tokens = Arc::new(DeadTokens::default());
+    let crm = SuperOffice::new(site.settings.clone(), site.clock.clone(), tokens).expect("settings that work");
+    let error = crm.person("1").await.expect_err("not let in for now");
+    assert!(is_unavailable(&error, false), "{error:?}");
+    assert_eq!(site.server.requests().iter().filter(|seen| seen.status == 401).count(), 3);
+    assert_eq!(site.server.count("oauth/tokens"), 0);
 }
 
 #[tokio::test]

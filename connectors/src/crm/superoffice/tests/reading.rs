@@ -77,6 +77,62 @@ async fn only_what_changed_is_asked_for() {
     assert!(requests.count() <= 10, "{:#?}", site.server.requests().iter().map(|seen| &seen.path).collect::<Vec<_>>());
 }
 
+/// The persons that changed since then.
+async fn changed(site: &Site, since: domain::Timestamp) -> Vec<domain::crm::Person> {
+    let (mut found, mut query) = (Vec::new(), PersonQuery { changed_since: Some(since), after: None });
+    loop {
+        let page = site.crm.persons(&query).await.expect("a page");
+        found.extend(page.rows);
+        query.after = page.next;
+        if query.after.is_none() {
+            return found;
+        }
+    }
+}
+
+#[tokio::test]
+async fn the_persons_of_a_company_change_with_its_owner_and_name() {
+    let site = Site::new();
+    site.server.generate(400);
+    // More of them than are read at once, and one with an owner of their own.
+    for id in 101..=250 {
+        site.server.change(id, |person| person.company = 7);
+    }
+    site.server.change(150, |person| person.associate = 3);
+    site.clock.pass(86_400);
+    let since = site.clock.now();
+    site.clock.pass(60);
+    site.server.change_company(7, |company| (company.name, company.associate) = ("Renamed".to_owned(), 1));
+    let found = changed(&site, since).await;
+    let ids: Vec<i64> = found.iter().map(|person| person.id.parse().expect("a number")).collect();
+    assert_eq!(ids, (61..=70).chain(101..=250).collect::<Vec<i64>>(), "each once, and nobody else");
+    for person in &found {
+        assert_eq!(person.company.as_ref().map(|company| company.name.as_str()), Some("Renamed"));
+        let owner = person.owner.as_ref().map(|owner| owner.id.as_str());
+        assert_eq!(owner, Some(if person.id == "150" { "3" } else { "1" }));
+    }
+    site.clock.pass(3_600);
+    assert_eq!(changed(&site, site.clock.now()).await, []);
+}
+
+#[tokio::test]
+async fn where_companies_cannot_be_asked_for_the_rest_is_read() {
+    let site = Site::new();
+    site.server.generate(30);
+    site.clock.pass(86_400);
+    let since = site.clock.now();
+    site.clock.pass(60);
+    site.server.change(3, |person| person.name.push('!'));
+    site.server.change(4, |person| person.emails[0].address = "new@example.com".to_owned());
+    site.server.refuse_column("person.contact_id.updated");
+    let found: Vec<String> = changed(&site, since).await.into_iter().map(|person| person.id).collect();
+    assert_eq!(found, ["3", "4"]);
+    let account = site.crm.check().await.expect("reached");
+    let refused: Vec<&str> =
+        account.rights.iter().filter(|right| right.allowed == Some(false)).map(|right| right.what.as_str()).collect();
+    assert_eq!(refused, ["see which companies have changed"]);
+}
+
 #[tokio::test]
 async fn all_persons_of_a_large_tenant_are_two_requests_a_thousand() {
     let site = Site::new();

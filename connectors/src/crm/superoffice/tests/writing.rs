@@ -1,7 +1,7 @@
 //! Changing an address while others do.
 
 use crm_testing::superoffice::Misbehaviour;
-use domain::crm::{Crm, CrmError, EmailChange, Told};
+use domain::crm::{Account, Crm, CrmError, EmailChange, Told};
 
 use super::{Site, is_unavailable};
 
@@ -94,9 +94,48 @@ async fn rights_that_are_missing_are_named() {
     site.server.misbehave("GET Selection", 1, Misbehaviour::Answer { status: 403, retry_after: None });
     let account = site.crm.check().await.expect("reached");
     assert_eq!((account.crm.as_str(), account.user.as_str()), ("SuperOffice, tenant Cust12345", "Erika Muster"));
-    let missing: Vec<&str> =
-        account.rights.iter().filter(|right| !right.allowed).map(|right| right.what.as_str()).collect();
-    assert_eq!(missing, ["read selections"]);
+    assert_eq!(those(&account, Some(false)), ["read selections"]);
+}
+
+fn those(account: &Account, allowed: Option<bool>) -> Vec<&str> {
+    account.rights.iter().filter(|right| right.allowed == allowed).map(|right| right.what.as_str()).collect()
+}
+
+#[tokio::test]
+async fn what_may_be_changed_is_asked_for_without_changing_anything() {
+    let site = Site::new();
+    let account = site.crm.check().await.expect("reached");
+    let untold = ["add and remove members of selections", "withdraw consent", "count bounces"];
+    let changed = ["correct addresses", "mark former employees"];
+    assert_eq!(those(&account, Some(false)), [""; 0]);
+    assert_eq!(those(&account, None), [changed.as_slice(), &untold].concat(), "there is nobody to ask it for");
+    site.server.generate(3);
+    let account = site.crm.check().await.expect("reached");
+    assert_eq!(those(&account, None), untold);
+
+    site.server.restrict("selection", "Select, Update");
+    site.server.restrict("projectmember", "RI");
+    site.server.restrict("person", "Select");
+    site.server.restrict("appointment", "Undefined");
+    site.server.restrict("diary", "None");
+    let account = site.crm.check().await.expect("reached");
+    let refused = ["make selections", "make tasks in everybody's diary", "correct addresses", "mark former employees"];
+    assert_eq!(those(&account, Some(false)), refused);
+    assert_eq!(those(&account, None), [["make tasks"].as_slice(), &untold].concat());
+    assert!(account.rights.iter().all(|right| right.allowed == Some(true) || right.reason.is_some()), "{account:?}");
+    assert!(!format!("{account:?}").contains("hidden@example.com"), "{account:?}");
+    // And so it is.
+    assert!(matches!(site.list("k", false).await, Err(CrmError::NoAccess(_))));
+    assert!(matches!(site.crm.change_email(&change()).await, Err(CrmError::NoAccess(_))));
+    assert!(matches!(site.crm.mark_former_employee("3").await, Err(CrmError::NoAccess(_))));
+
+    // Who may not ask, or has an older version, knows as little as before, and nothing worse.
+    site.server.misbehave("Agents/Sentry", 5, Misbehaviour::Answer { status: 404, retry_after: None });
+    site.server.misbehave("GET Person/", 1, Misbehaviour::Answer { status: 403, retry_after: None });
+    let account = site.crm.check().await.expect("reached");
+    assert_eq!((those(&account, Some(false)), those(&account, None).len()), (Vec::new(), 10));
+    let changes = |method: &str| site.server.requests().iter().filter(|seen| seen.method == method).count();
+    assert_eq!((changes("PATCH"), changes("PUT"), changes("DELETE")), (2, 0, 0), "those that were refused");
 }
 
 #[test]
