@@ -65,10 +65,12 @@ async fn note<C: ConnectionTrait>(
         return Ok(());
     }
     let (members, member, unwanted) = (member_table(list), state::MEMBER, state::UNWANTED);
+    // A reading that was put off comes behind one that began later: whom that one has seen keeps its mark.
     let sql = format!(
         "INSERT INTO {members} (list_id, person_id, state, seen_in, added_at) \
          SELECT DISTINCT {{1}}, p.id, {member}, {{2}}, {{2}} FROM {{rows}} CROSS JOIN person p WHERE p.crm_id = rows.crm_id \
-         ON CONFLICT (list_id, person_id) DO UPDATE SET seen_in = excluded.seen_in, \
+         ON CONFLICT (list_id, person_id) DO UPDATE SET \
+            seen_in = CASE WHEN {members}.seen_in > excluded.seen_in THEN {members}.seen_in ELSE excluded.seen_in END, \
             state = CASE WHEN {members}.state = {unwanted} THEN {unwanted} ELSE {member} END"
     );
     batch.execute(connection, &sql, [id.into(), reading.into()]).await?;

@@ -229,6 +229,12 @@ impl Crm for Fake {
     }
 
     fn told(&self, _headers: &[(String, String)], body: &[u8]) -> Option<Vec<Told>> {
-        (body == b"signed").then(|| vec![Told::Persons])
+        match body {
+            b"signed" => Some(vec![Told::Persons]),
+            b"signed: projects" => Some(vec![Told::Projects]),
+            b"signed: both" => Some(vec![Told::Projects, Told::Persons]),
+            b"signed: nothing" => Some(vec![Told::Nothing]),
+            _ => None,
+        }
     }
 }

@@ -1,0 +1,114 @@
+//! Readings of the CRM beside each other and one after the other: what a late one says does not undo what a later one saw.
+
+use domain::crm::{ListKind, Person};
+use serde_json::json;
+
+use super::{How, World};
+use crate::crm::members::Target;
+use crate::crm::read_members::{self, Reading};
+use crate::crm::{Persons, mirror};
+use crate::error::ServiceError;
+use crate::import::members::Members;
+use crate::jobs::{self, JobFilter, JobKind, JobState};
+use crate::schedule::{self, Tick};
+
+impl World {
+    /// A selection of this name with all recipients on it; returns its id.
+    async fn selection(&self, name: &str) -> i64 {
+        let target = Target::New { name: name.to_owned(), description: None };
+        let persons = Persons::Recipients(self.everybody());
+        let job = self.marketer().add_to_list(ListKind::Selection, persons, target).await.expect("ordered");
+        self.work_off(job.id).await;
+        self.count("SELECT max(id) FROM selection").await
+    }
+
+    /// The next page of a reading; where to go on.
+    async fn page(&self, selection: i64, reading: &Reading) -> Option<Reading> {
+        let read = read_members::page(&self.services, ListKind::Selection, selection, reading).await;
+        let (transaction, next) = read.expect("read");
+        transaction.commit().await.expect("committed");
+        next
+    }
+
+    fn reading(&self) -> Reading {
+        self.fixture.clock.advance_seconds(1);
+        Reading::begin(&self.services)
+    }
+
+    /// Has a job worked at once; what stops it is an error.
+    async fn try_job(&self, id: i64) -> Result<(), ServiceError> {
+        let job = self.claim(id).await.expect("a job");
+        let done = super::run(&self.services, &job).await;
+        match &done {
+            Ok(()) => {}
+            Err(ServiceError::Later { why, .. }) => {
+                assert!(jobs::postpone(&self.services, &job, why, self.services.now()).await.expect("put off"));
+            }
+            Err(error) => {
+                let now = self.services.now();
+                assert!(jobs::fail(&self.services, &job, &error.to_string(), None, now).await.expect("given up"));
+            }
+        }
+        done
+    }
+
+    /// The jobs that read the CRM and are not done, those that were added last first.
+    async fn readings(&self) -> Vec<i64> {
+        let reader = self.services.access(crate::subject::Subject::command_line()).reader();
+        let filter = JobFilter { kind: Some(JobKind::SyncCrm), state: None };
+        let found = reader.jobs(&filter, None, 50).await.expect("read");
+        found.into_iter().filter(|job| !job.state.is_final()).map(|job| job.id).collect()
+    }
+
+    /// What the CRM was asked for since this was asked last.
+    fn asked(&self) -> Vec<String> {
+        self.crm.with(|state| std::mem::take(&mut state.asked))
+    }
+}
+
+async fn refused(done: impl Future<Output = Result<(), ServiceError>>) -> String {
+    match done.await {
+        Err(ServiceError::Refused(refusal)) => refusal.message,
+        other => panic!("not refused: {other:?}"),
+    }
+}
+
+async fn waits(done: impl Future<Output = Result<(), ServiceError>>) -> &'static str {
+    match done.await {
+        Err(ServiceError::Later { why, .. }) => why,
+        other => panic!("it does not wait: {other:?}"),
+    }
+}
+
+#[tokio::test]
+async fn a_reading_that_comes_late_takes_nobody_off_a_list_whom_a_later_one_has_seen() {
+    for world in World::each(250, 0).await {
+        let list = world.selection("Call them").await;
+        // The first one is put off behind its first page, the second one overtakes it, and ends last.
+        let first = world.reading();
+        let first = world.page(list, &first).await.expect("more");
+        let second = world.reading();
+        let second = world.page(list, &second).await.expect("more");
+        let second = world.page(list, &second).await.expect("more");
+        let first = world.page(list, &first).await.expect("more");
+        assert_eq!(world.page(list, &first).await, None);
+        assert_eq!(world.page(list, &second).await, None);
+        assert_eq!(world.count("SELECT member_count FROM selection").await, 250);
+        world.close().await;
+    }
+}
+
+#[tokio::test]
+async fn a_reading_that_comes_late_makes_nobody_gone_whom_a_later_one_has_seen() {
+    for world in World::each(10, 0).await {
+        let persons: Vec<Person> = world.crm.all_persons();
+        let transaction = world.services.db.begin_keyed().await.expect("begun");
+        for reading in [7, 5] {
+            mirror::write(&transaction, &persons, Some(reading), world.services.now()).await.expect("written");
+        }
+        let gone = mirror::forget_unseen(&transaction, 7, world.services.now()).await.expect("looked");
+        assert_eq!(gone, 0);
+        transaction.commit().await.expect("committed");
+        world.close().await;
+    }
+}
