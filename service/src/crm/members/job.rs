@@ -7,12 +7,12 @@ use serde::{Deserialize, Serialize};
 use super::{Changed, Payload};
 use crate::access::Services;
 use crate::batch::{Batch, Column};
-use crate::crm::lists::{self, member_table, state, table};
+use crate::crm::lists::{self, is_active, member_table, state, table};
 use crate::crm::read_members;
 use crate::crm::source::{After, NOT_IN_CRM, Somebody, UNKNOWN_ADDRESS};
 use crate::db::{execute, query_all, query_one};
 use crate::error::{Refusal, RefusalCode, Result, ServiceError};
-use crate::jobs::{self, ClaimedJob, JobKind, JobProgress, JobState};
+use crate::jobs::{self, ClaimedJob, JobKind, JobProgress};
 use crate::skipped::Skipped;
 
 /// As many persons are collected in one transaction.
@@ -74,6 +74,10 @@ pub async fn run(services: &Services, job: &ClaimedJob) -> Result<Changed> {
         }
     };
     let mut work = Work { services, job, payload, position };
+    if work.position.step != Step::Begin && !work.has_list_in_hand().await? {
+        // It had ended, and another one had the list meanwhile: what was read of it may not be so any more.
+        (work.position.step, work.position.reading) = (Step::Begin, None);
+    }
     loop {
         match work.position.step {
             Step::Collect => work.collect().await?,
@@ -163,10 +167,8 @@ impl Work<'_> {
                 "INSERT INTO {members} (list_id, person_id, state, job_id, added_at) \
                  SELECT list_id, person_id, {wanted}, {{1}}, {{2}} FROM {{rows}} WHERE true \
                  ON CONFLICT (list_id, person_id) DO UPDATE SET state = {wanted}, job_id = excluded.job_id \
-                 WHERE {members}.state IN ({wanted}, {unwanted}) OR {members}.state = {in_doubt} AND NOT EXISTS (\
-                    SELECT 1 FROM job WHERE job.id = {members}.job_id AND job.state IN ({}, {}))",
-                JobState::Queued.code(),
-                JobState::Running.code(),
+                 WHERE {members}.state IN ({wanted}, {unwanted}) OR {members}.state = {in_doubt} AND NOT {}",
+                is_active(&format!("{members}.job_id")),
             );
             batch.execute(connection, &sql, more).await?
         };
@@ -179,15 +181,19 @@ impl Work<'_> {
         batch
     }
 
+    async fn has_list_in_hand(&self) -> Result<bool> {
+        let sql = format!("SELECT 1 FROM {} WHERE id = $1 AND pusher = $2", table(self.payload.list));
+        let values = [self.payload.list_id.into(), self.job.id.into()];
+        Ok(query_one(self.services.db.read(), &sql, values).await?.is_some())
+    }
+
     /// Takes the list in hand, and has it made in the CRM where it is new.
     async fn begin(&mut self) -> Result<()> {
         let (table, id) = (table(self.payload.list), self.payload.list_id);
         let transaction = self.services.db.begin().await?;
         let sql = format!(
-            "UPDATE {table} SET pusher = $2 WHERE id = $1 AND (pusher IS NULL OR pusher = $2 OR NOT EXISTS (\
-                SELECT 1 FROM job WHERE job.id = {table}.pusher AND job.state IN ({}, {})))",
-            JobState::Queued.code(),
-            JobState::Running.code(),
+            "UPDATE {table} SET pusher = $2 WHERE id = $1 AND (pusher IS NULL OR pusher = $2 OR NOT {})",
+            is_active(&format!("{table}.pusher")),
         );
         if execute(&transaction, &sql, [id.into(), self.job.id.into()]).await?.rows_affected() == 0 {
             let why = "another job has the same list in hand";
@@ -197,7 +203,13 @@ impl Work<'_> {
         let row = query_one(&transaction, &sql, [id.into()]).await?;
         let row = row.ok_or_else(|| Refusal::new(RefusalCode::NotFound, format!("the {table} is gone")))?;
         if row.try_get_by_index::<Option<String>>(3)?.is_some() {
-            self.position.step = if self.services.crm.is_builtin() { self.behind_reading() } else { Step::Read };
+            if self.services.crm.is_builtin() {
+                // There is no reading that would tell.
+                self.give_back(&transaction).await?;
+                self.position.step = self.behind_reading();
+            } else {
+                self.position.step = Step::Read;
+            }
             return self.save(transaction).await;
         }
         let new = NewList {
@@ -285,6 +297,10 @@ impl Work<'_> {
         let size = self.position.size.unwrap_or(MAX_MEMBERS);
         let asked = self.mark(&transaction, size).await?;
         if asked.is_empty() {
+            if self.removes() && self.position.wanted > self.position.done && self.take_back(&transaction).await? {
+                self.save(transaction).await?;
+                return Ok(None);
+            }
             return self.end(transaction).await.map(Some);
         }
         let sql = format!("SELECT crm_id FROM {} WHERE id = $1", table(self.payload.list));
@@ -366,6 +382,37 @@ impl Work<'_> {
         Ok(())
     }
 
+    /// Those who cannot be removed stay members, and are of no concern to this job any more.
+    async fn keep<C: ConnectionTrait>(&self, connection: &C, of: &[(i64, Member)]) -> Result<()> {
+        let (members, member) = (self.members(), state::MEMBER);
+        let sql = format!(
+            "UPDATE {members} SET state = {member}, job_id = NULL FROM {{rows}} WHERE {members}.list_id = rows.list_id \
+             AND {members}.person_id = rows.person_id AND {members}.job_id = {{1}}"
+        );
+        self.keys(of.iter().map(|(person, _)| *person)).execute(connection, &sql, [self.job.id.into()]).await?;
+        Ok(())
+    }
+
+    /// Whoever was to be removed by a job that has ended without doing it is a member again.
+    async fn give_back<C: ConnectionTrait>(&self, connection: &C) -> Result<()> {
+        let (members, member, unwanted) = (self.members(), state::MEMBER, state::UNWANTED);
+        let sql = format!(
+            "UPDATE {members} SET state = {member} WHERE list_id = $1 AND state = {unwanted} AND state <> 3 AND NOT {}",
+            is_active(&format!("{members}.job_id")),
+        );
+        execute(connection, &sql, [self.payload.list_id.into()]).await?;
+        Ok(())
+    }
+
+    /// Those whom this job is to remove, and who were members again while it had failed; whether there are any.
+    async fn take_back<C: ConnectionTrait>(&self, connection: &C) -> Result<bool> {
+        let (members, member, unwanted) = (self.members(), state::MEMBER, state::UNWANTED);
+        let sql =
+            format!("UPDATE {members} SET state = {unwanted} WHERE list_id = $1 AND job_id = $2 AND state = {member}");
+        let taken = execute(connection, &sql, [self.payload.list_id.into(), self.job.id.into()]).await?;
+        Ok(taken.rows_affected() > 0)
+    }
+
     /// The CRM has done what it was asked for.
     async fn confirm(&mut self, asked: &[(i64, Member)]) -> Result<()> {
         let transaction = self.services.db.begin_keyed().await?;
@@ -384,7 +431,7 @@ impl Work<'_> {
         match (self.removes(), gives_up) {
             (false, true) => self.remove(&transaction, asked).await?,
             (false, false) => self.set_state(&transaction, asked, state::WANTED).await?,
-            (true, true) => self.set_state(&transaction, asked, state::MEMBER).await?,
+            (true, true) => self.keep(&transaction, asked).await?,
             (true, false) => {}
         }
         self.save(transaction).await
@@ -392,6 +439,10 @@ impl Work<'_> {
 
     async fn end(&mut self, transaction: DatabaseTransaction) -> Result<Changed> {
         let Payload { list, list_id, .. } = self.payload;
+        // Another job, or somebody in the CRM, has done the rest while this one had ended.
+        let left = (self.position.wanted - self.position.done).max(0);
+        self.position.wanted -= left;
+        self.position.unchanged += left;
         lists::count_members(&transaction, list, list_id).await?;
         let sql = format!("UPDATE {} SET pusher = NULL WHERE id = $1 AND pusher = $2", table(list));
         execute(&transaction, &sql, [list_id.into(), self.job.id.into()]).await?;

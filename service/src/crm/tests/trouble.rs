@@ -56,3 +56,63 @@ impl World {
 fn new() -> Target {
     Target::New { name: "Call them".to_owned(), description: None }
 }
+
+#[tokio::test]
+async fn who_was_not_removed_after_all_is_a_member_still() {
+    for world in World::each(10, 0).await {
+        let job = world.add_everybody(new()).await;
+        world.work_off(job).await;
+        let removal = world.remove_everybody().await;
+        world.interrupt(removal, &[How::Well, How::Busy]).await;
+        assert_eq!(world.shown().await, 0, "they are being removed");
+        world.marketer().cancel_job(removal).await.expect("called off");
+        assert_eq!(world.shown().await, 10, "and are not");
+        let reading = world.marketer().sync_selections(Some(vec![1])).await.expect("ordered").id;
+        world.work_off(reading).await;
+        assert_eq!(world.count("SELECT member_count FROM selection").await, 10);
+        world.crm.with(|state| state.asked.clear());
+        let job = world.add_everybody(Target::Existing(1)).await;
+        let result = world.work_off(job).await;
+        assert_eq!((&result["added"], &result["unchanged"]), (&json!(0), &json!(10)));
+        assert!(!world.crm.with(|state| state.asked.contains(&"add_members".to_owned())));
+        // Tried again, the removal removes them.
+        world.marketer().retry_job(removal).await.expect("tried again");
+        let result = world.work_off(removal).await;
+        assert_eq!((&result["added"], world.on_list(), world.shown().await), (&json!(10), 0, 0));
+        world.close().await;
+    }
+}
+
+#[tokio::test]
+async fn who_left_the_list_while_a_removal_was_called_off_is_gone() {
+    for world in World::each(10, 0).await {
+        let job = world.add_everybody(new()).await;
+        world.work_off(job).await;
+        let removal = world.remove_everybody().await;
+        world.interrupt(removal, &[How::Well, How::Busy]).await;
+        world.marketer().cancel_job(removal).await.expect("called off");
+        world.crm.with(|state| state.lists.values_mut().for_each(|(_, _, members)| members.truncate(4)));
+        let reading = world.marketer().sync_selections(Some(vec![1])).await.expect("ordered").id;
+        world.work_off(reading).await;
+        assert_eq!((world.count("SELECT member_count FROM selection").await, world.shown().await), (4, 4));
+        world.close().await;
+    }
+}
+
+#[tokio::test]
+async fn a_job_that_is_tried_again_takes_the_list_in_hand_again() {
+    for world in World::each(10, 0).await {
+        let first = world.add_everybody(new()).await;
+        world.interrupt(first, &[How::Well, How::Busy]).await; // the list is made, nobody is added
+        world.marketer().cancel_job(first).await.expect("called off");
+        let second = world.add_everybody(Target::Existing(1)).await;
+        world.work_off(second).await;
+        let removal = world.remove_everybody().await;
+        world.interrupt(removal, &[How::Well, How::Busy]).await;
+        world.marketer().retry_job(first).await.expect("tried again");
+        let job = world.claim(first).await.expect("a job");
+        let error = super::run(&world.services, &job).await.expect_err("it waits");
+        assert!(matches!(error, ServiceError::Later { why: "another job has the same list in hand", .. }), "{error:?}");
+        world.close().await;
+    }
+}
