@@ -128,10 +128,10 @@ impl Services {
 }
 
 /// Sees that these lists, and the persons that changed, have been read since `job` was ordered, before it goes by them: another job reads
-/// them, and this one waits.
+/// them, and this one waits. One reading is for one try: where `job` is tried again before it has noted a position, they are read anew.
 ///
 /// # Errors
-/// [`ServiceError::Later`] until they are read; a refusal where they could not be; those of the database.
+/// [`ServiceError::Later`] until they are read; a refusal where one of them could not be; those of the database.
 pub(crate) async fn read_before(
     services: &Services,
     job: &ClaimedJob,
@@ -142,8 +142,10 @@ pub(crate) async fn read_before(
         return Ok(());
     }
     let now = services.now();
+    let lists = [(ListKind::Selection, selections.clone()), (ListKind::Project, projects.clone())];
     let request = Request { complete: false, selections: Some(selections), projects: Some(projects) };
     let reading = NewJob {
+        // Not one for each attempt of the job: each look whether the reading is done is one.
         idempotency_key: Some(format!("read-before-{}", job.id)),
         queue: Queue::Interactive,
         ..NewJob::new(JobKind::SyncCrm, serde_json::to_value(request)?, &job.created_by, now)
@@ -151,9 +153,18 @@ pub(crate) async fn read_before(
     let transaction = services.db.begin().await?;
     let id = jobs::enqueue(&transaction, reading, now).await?;
     let reading = jobs::get(&transaction, id).await?;
+    if reading.state.is_final() {
+        let sql = "UPDATE job SET idempotency_key = NULL WHERE id = $1";
+        execute(&transaction, sql, [id.into()]).await?;
+    }
     transaction.commit().await?;
     match reading.state {
-        JobState::Succeeded => Ok(()),
+        JobState::Succeeded => {
+            for (list, ids) in lists {
+                require_read(services, list, &ids).await?;
+            }
+            Ok(())
+        }
         JobState::Queued | JobState::Running => {
             services.jobs_were_added();
             Err(ServiceError::Later { why: "the CRM is being read", seconds: WAIT, source: None })
@@ -163,6 +174,20 @@ pub(crate) async fn read_before(
             Err(Refusal::new(RefusalCode::Conflict, format!("the CRM could not be read: {why}")).into())
         }
     }
+}
+
+/// Refuses lists whose members could not be read from the CRM, or that are not there any more: who is on them is not known.
+async fn require_read(services: &Services, list: ListKind, ids: &[i64]) -> Result<()> {
+    let table = table(list);
+    let sql = format!("SELECT name, sync_error FROM {table} WHERE id = $1 AND (sync_error IS NOT NULL OR deleted_at IS NOT NULL)");
+    for id in ids {
+        let Some(row) = query_one(services.db.read(), &sql, [(*id).into()]).await? else { continue };
+        let (name, error): (String, Option<String>) = (row.try_get_by_index(0)?, row.try_get_by_index(1)?);
+        let why = error.unwrap_or_else(|| "it is not there any more".to_owned());
+        let message = format!("the {table} \"{name}\" could not be read from the CRM: {why}");
+        return Err(Refusal::new(RefusalCode::Conflict, message).into());
+    }
+    Ok(())
 }
 
 /// Does a job, from where it was left.

@@ -112,3 +112,53 @@ async fn a_reading_that_comes_late_makes_nobody_gone_whom_a_later_one_has_seen()
         world.close().await;
     }
 }
+
+#[tokio::test]
+async fn who_is_imported_is_read_before_and_what_could_not_be_read_is_not_imported() {
+    for world in World::each(5, 0).await {
+        let (here, gone) = (world.selection("Here").await, world.selection("Gone").await);
+        let removed = world.crm.with(|state| {
+            let id = state.lists.iter().find(|(_, (_, name, _))| name.starts_with("Gone")).expect("a list").0.clone();
+            (id.clone(), state.lists.remove(&id).expect("a list"))
+        });
+        let campaign = world.fixture.campaign("autumn", domain::campaign::CampaignState::Draft).await;
+        let members = Members { selections: vec![here, gone], ..Members::default() };
+        let job = world.marketer().import_members(campaign, members).await.expect("ordered").id;
+        let imported = format!("SELECT count(*) FROM recipient WHERE campaign_id = {campaign}");
+        assert_eq!(waits(world.try_job(job)).await, "the CRM is being read");
+        let reading = world.readings().await[0];
+        assert_eq!(world.work_off(reading).await["failed"], json!(1));
+        let message = refused(world.try_job(job)).await;
+        assert!(message.contains("\"Gone\"") && message.contains("does not know it"), "{message}");
+        assert_eq!(world.count(&imported).await, 0);
+
+        // What was wrong is put right, and the job tried again: the lists are read anew.
+        world.crm.with(|state| state.lists.insert(removed.0, removed.1));
+        world.marketer().retry_job(job).await.expect("tried again");
+        assert_eq!(waits(world.try_job(job)).await, "the CRM is being read");
+        let reading = world.readings().await[0];
+        world.work_off(reading).await;
+        world.try_job(job).await.expect("imported");
+        assert_eq!(world.count(&imported).await, 5);
+        world.close().await;
+    }
+}
+
+#[tokio::test]
+async fn an_import_whose_reading_failed_can_be_tried_again() {
+    for world in World::each(3, 0).await {
+        let list = world.selection("Here").await;
+        let campaign = world.fixture.campaign("autumn", domain::campaign::CampaignState::Draft).await;
+        let members = Members { selections: vec![list], ..Members::default() };
+        let job = world.marketer().import_members(campaign, members).await.expect("ordered").id;
+        assert_eq!(waits(world.try_job(job)).await, "the CRM is being read");
+        world.marketer().cancel_job(world.readings().await[0]).await.expect("called off");
+        let message = refused(world.try_job(job)).await;
+        assert_eq!(message, "the CRM could not be read: that was called off");
+        world.marketer().retry_job(job).await.expect("tried again");
+        assert_eq!(waits(world.try_job(job)).await, "the CRM is being read");
+        world.work_off(world.readings().await[0]).await;
+        world.try_job(job).await.expect("imported");
+        world.close().await;
+    }
+}
