@@ -1,41 +1,33 @@
 //! Reading the CRM into our tables: its persons, the names of its selections and projects, and who is on those that are used here.
 //!
 //! Persons are read as a whole for the first time, and once a night: whoever is not found then is gone. Between that only those are read
-//! that changed since the last reading began. A job that is interrupted goes on behind the last page that was committed.
+//! that changed since the last reading began. A job that is interrupted goes on behind the last page that was committed. Readings go on one
+//! after the other; only one that somebody waits for, of lists that are named, does not wait for its turn ([`orders`]).
+
+mod orders;
 
 use domain::Timestamp;
-use domain::crm::{ListKind, PersonQuery, Told};
+use domain::crm::{ListKind, PersonQuery};
 use sea_orm::{ConnectionTrait, DatabaseTransaction};
 use serde::{Deserialize, Serialize};
 
-use super::lists::{self, member_table, table};
+use super::lists::{is_active, member_table, table};
 use super::{mirror, read_members};
-use crate::access::{Marketer, Services};
-use crate::audit;
+use crate::access::Services;
 use crate::batch::{Batch, Column};
 use crate::db::{execute, query_all, query_one};
 use crate::error::{Causes, Refusal, RefusalCode, Result, ServiceError};
-use crate::jobs::{self, ClaimedJob, Job, JobKind, JobProgress, JobState, NewJob, Queue};
-use crate::schedule;
+use crate::jobs::{self, ClaimedJob, JobProgress};
+use orders::Only;
+pub use orders::Request;
+pub(crate) use orders::{read_before, waiting};
 
 /// Clocks differ: what changed so long before a reading began is read again by the next one, in seconds.
 const OVERLAP: i64 = 300;
-/// A job that needs a reading looks so often whether that is done, in seconds.
-const WAIT: i64 = 2;
+/// A job looks so often whether it is its turn, in seconds.
+const WAIT: i64 = 10;
 /// A reading that finds less than this part of the persons that were known is not believed: it marks nobody as gone.
 const BELIEVED: (i64, i64) = (1, 2);
-
-/// What a job reads.
-#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(rename_all = "camelCase", default)]
-pub struct Request {
-    /// All persons, not only those that changed.
-    pub complete: bool,
-    /// Only these selections, by our ids.
-    pub selections: Option<Vec<i64>>,
-    /// The same of projects. Where only one of the two is given, nothing is read of the other.
-    pub projects: Option<Vec<i64>>,
-}
 
 /// What a job read.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
@@ -59,6 +51,7 @@ enum Step {
     Persons { since: Option<Timestamp>, next: Option<String> },
     Names { list: ListKind, next: Option<String> },
     Members { list: ListKind, after: i64, current: Option<(i64, read_members::Reading)> },
+    End,
 }
 
 #[derive(Clone, Debug, Serialize, Deserialize)]
@@ -69,133 +62,15 @@ struct Position {
     synced: Synced,
 }
 
-impl Marketer {
-    /// Has selections read from the CRM now, by a job: these, or all that are used here; then also the persons that changed, and projects.
-    ///
-    /// # Errors
-    /// A refusal where there is no such selection; those of the database.
-    pub async fn sync_selections(&self, selections: Option<Vec<i64>>) -> Result<Job> {
-        let transaction = self.services.db.begin().await?;
-        for id in selections.iter().flatten() {
-            lists::require(&transaction, ListKind::Selection, *id, &["selectionIds"]).await?;
-        }
-        self.order_sync(transaction, Request { selections, ..Request::default() }).await
-    }
-
-    /// Has everything read from the CRM, by a job.
-    ///
-    /// # Errors
-    /// Those of the database.
-    pub async fn sync_crm(&self, complete: bool) -> Result<Job> {
-        self.order_sync(self.services.db.begin().await?, Request { complete, ..Request::default() }).await
-    }
-
-    async fn order_sync(&self, transaction: DatabaseTransaction, request: Request) -> Result<Job> {
-        let now = self.services.now();
-        let queue = if request.selections.is_some() { Queue::Interactive } else { JobKind::SyncCrm.queue() };
-        let job = NewJob::new(JobKind::SyncCrm, serde_json::to_value(request)?, &self.subject.id, now);
-        let job = jobs::enqueue(&transaction, NewJob { queue, ..job }, now).await?;
-        audit::record(&transaction, now, &self.subject, "crm.sync", format!("job:{job}"), None).await?;
-        let job = jobs::get(&transaction, job).await?;
-        transaction.commit().await?;
-        self.services.jobs_were_added();
-        Ok(job)
-    }
-}
-
-impl Services {
-    /// What a request to the CRM's webhook tells only shortens the wait: a job reads what changed. `false`: it does not come from the CRM.
-    ///
-    /// # Errors
-    /// Those of the database.
-    pub async fn hear_crm(&self, headers: &[(String, String)], body: &[u8]) -> Result<bool> {
-        let Some(told) = self.crm.told(headers, body) else { return Ok(false) };
-        if told.iter().all(|told| *told == Told::Nothing) {
-            return Ok(true);
-        }
-        let now = self.now();
-        // However many requests there are: one job in half a minute, when it is over.
-        let slot = now.seconds().div_euclid(30) + 1;
-        let job = NewJob {
-            idempotency_key: Some(format!("crm-told-{slot}")),
-            run_at: Timestamp::from_seconds(slot * 30),
-            ..NewJob::new(JobKind::SyncCrm, serde_json::to_value(Request::default())?, schedule::SUBJECT, now)
-        };
-        jobs::enqueue(self.db.write(), job, now).await?;
-        self.jobs_were_added();
-        Ok(true)
-    }
-}
-
-/// Sees that these lists, and the persons that changed, have been read since `job` was ordered, before it goes by them: another job reads
-/// them, and this one waits. One reading is for one try: where `job` is tried again before it has noted a position, they are read anew.
-///
-/// # Errors
-/// [`ServiceError::Later`] until they are read; a refusal where one of them could not be; those of the database.
-pub(crate) async fn read_before(
-    services: &Services,
-    job: &ClaimedJob,
-    selections: Vec<i64>,
-    projects: Vec<i64>,
-) -> Result<()> {
-    if services.crm.is_builtin() || (selections.is_empty() && projects.is_empty()) {
-        return Ok(());
-    }
-    let now = services.now();
-    let lists = [(ListKind::Selection, selections.clone()), (ListKind::Project, projects.clone())];
-    let request = Request { complete: false, selections: Some(selections), projects: Some(projects) };
-    let reading = NewJob {
-        // Not one for each attempt of the job: each look whether the reading is done is one.
-        idempotency_key: Some(format!("read-before-{}", job.id)),
-        queue: Queue::Interactive,
-        ..NewJob::new(JobKind::SyncCrm, serde_json::to_value(request)?, &job.created_by, now)
-    };
-    let transaction = services.db.begin().await?;
-    let id = jobs::enqueue(&transaction, reading, now).await?;
-    let reading = jobs::get(&transaction, id).await?;
-    if reading.state.is_final() {
-        let sql = "UPDATE job SET idempotency_key = NULL WHERE id = $1";
-        execute(&transaction, sql, [id.into()]).await?;
-    }
-    transaction.commit().await?;
-    match reading.state {
-        JobState::Succeeded => {
-            for (list, ids) in lists {
-                require_read(services, list, &ids).await?;
-            }
-            Ok(())
-        }
-        JobState::Queued | JobState::Running => {
-            services.jobs_were_added();
-            Err(ServiceError::Later { why: "the CRM is being read", seconds: WAIT, source: None })
-        }
-        JobState::Failed | JobState::Canceled => {
-            let why = reading.error.unwrap_or_else(|| "that was called off".to_owned());
-            Err(Refusal::new(RefusalCode::Conflict, format!("the CRM could not be read: {why}")).into())
-        }
-    }
-}
-
-/// Refuses lists whose members could not be read from the CRM, or that are not there any more: who is on them is not known.
-async fn require_read(services: &Services, list: ListKind, ids: &[i64]) -> Result<()> {
-    let table = table(list);
-    let sql = format!("SELECT name, sync_error FROM {table} WHERE id = $1 AND (sync_error IS NOT NULL OR deleted_at IS NOT NULL)");
-    for id in ids {
-        let Some(row) = query_one(services.db.read(), &sql, [(*id).into()]).await? else { continue };
-        let (name, error): (String, Option<String>) = (row.try_get_by_index(0)?, row.try_get_by_index(1)?);
-        let why = error.unwrap_or_else(|| "it is not there any more".to_owned());
-        let message = format!("the {table} \"{name}\" could not be read from the CRM: {why}");
-        return Err(Refusal::new(RefusalCode::Conflict, message).into());
-    }
-    Ok(())
-}
-
 /// Does a job, from where it was left.
 ///
 /// # Errors
 /// [`JobLost`](ServiceError::JobLost); [`Later`](ServiceError::Later) where the CRM cannot be reached; those of the database.
 pub async fn run(services: &Services, job: &ClaimedJob) -> Result<Synced> {
     let request: Request = serde_json::from_value(job.payload.clone())?;
+    if !services.crm.is_builtin() && !request.is_named() {
+        take_turn(services, job).await?;
+    }
     let position = match &job.position {
         Some(position) => serde_json::from_value(position.clone())?,
         None => begin(services, &request).await?,
@@ -203,7 +78,7 @@ pub async fn run(services: &Services, job: &ClaimedJob) -> Result<Synced> {
     let mut work = Work { services, job, request, position };
     if services.crm.is_builtin() {
         // There is nothing to mirror.
-        return work.end(services.db.begin().await?).await;
+        return work.end().await;
     }
     let done = work.work_off().await;
     if let Err(error) = &done
@@ -212,6 +87,19 @@ pub async fn run(services: &Services, job: &ClaimedJob) -> Result<Synced> {
         note_failure(services, job, error).await?;
     }
     done
+}
+
+/// Waits while another reading goes on: one at a time is enough for the CRM, and for the queue.
+async fn take_turn(services: &Services, job: &ClaimedJob) -> Result<()> {
+    let sql = format!(
+        "INSERT INTO crm_sync (subject, last_job) VALUES ('reading', $1) ON CONFLICT (subject) DO UPDATE SET last_job = excluded.last_job \
+         WHERE crm_sync.last_job IS NULL OR crm_sync.last_job = excluded.last_job OR NOT {}",
+        is_active("crm_sync.last_job"),
+    );
+    if execute(services.db.write(), &sql, [job.id.into()]).await?.rows_affected() == 0 {
+        return Err(ServiceError::Later { why: "another reading of the CRM goes on", seconds: WAIT, source: None });
+    }
+    Ok(())
 }
 
 async fn begin(services: &Services, request: &Request) -> Result<Position> {
@@ -246,11 +134,8 @@ impl Work<'_> {
             match self.position.step.clone() {
                 Step::Persons { since, next } => self.persons(since, next).await?,
                 Step::Names { list, next } => self.names(list, next).await?,
-                Step::Members { list, after, current } => {
-                    if let Some(synced) = self.members(list, after, current).await? {
-                        return Ok(synced);
-                    }
-                }
+                Step::Members { list, after, current } => self.members(list, after, current).await?,
+                Step::End => return self.end().await,
             }
         }
     }
@@ -277,7 +162,11 @@ impl Work<'_> {
                 self.position.synced.gone = self.forget(&transaction, reading, now).await?;
             }
             self.note_persons(&transaction, reading.is_some()).await?;
-            self.position.step = Step::Names { list: ListKind::Selection, next: None };
+            self.position.step = match self.request.only {
+                None => Step::Names { list: ListKind::Selection, next: None },
+                Some(Only::Projects) => Step::Names { list: ListKind::Project, next: None },
+                Some(Only::Persons) => Step::End,
+            };
         }
         self.save(transaction).await
     }
@@ -302,7 +191,8 @@ impl Work<'_> {
 
     async fn note_persons<C: ConnectionTrait>(&self, connection: &C, is_complete: bool) -> Result<()> {
         let sql = "INSERT INTO crm_sync (subject, read_until, complete_at, last_job, last_at) VALUES ('persons', $1, $2, $3, $4) \
-                   ON CONFLICT (subject) DO UPDATE SET read_until = excluded.read_until, last_job = excluded.last_job, \
+                   ON CONFLICT (subject) DO UPDATE SET last_job = excluded.last_job, \
+                   read_until = CASE WHEN crm_sync.read_until > excluded.read_until THEN crm_sync.read_until ELSE excluded.read_until END, \
                    complete_at = COALESCE(excluded.complete_at, crm_sync.complete_at), last_error = NULL, last_at = excluded.last_at";
         let now = self.services.now().micros();
         let values =
@@ -346,40 +236,40 @@ impl Work<'_> {
                 );
                 let values = [self.position.began.micros(), self.services.now().micros()].map(Into::into);
                 execute(&transaction, &sql, values).await?;
-                if list == ListKind::Selection {
-                    Step::Names { list: ListKind::Project, next: None }
-                } else {
-                    Step::Members { list: ListKind::Selection, after: 0, current: None }
+                let first = if self.request.only.is_some() { ListKind::Project } else { ListKind::Selection };
+                match list {
+                    ListKind::Selection => Step::Names { list: ListKind::Project, next: None },
+                    ListKind::Project => Step::Members { list: first, after: 0, current: None },
                 }
             }
         };
         self.save(transaction).await
     }
 
-    /// Reads the next page of the members of a list that is used here; what the job did where there is none left.
+    /// Reads the next page of the members of a list that is used here.
     async fn members(
         &mut self,
         list: ListKind,
         after: i64,
         current: Option<(i64, read_members::Reading)>,
-    ) -> Result<Option<Synced>> {
+    ) -> Result<()> {
         let current = match current {
             Some(current) => Some(current),
             None => self.next_list(list, after).await?.map(|id| (id, read_members::Reading::begin(self.services))),
         };
         let Some((id, reading)) = current else {
-            if list == ListKind::Selection {
-                self.position.step = Step::Members { list: ListKind::Project, after: 0, current: None };
-                return Ok(None);
-            }
-            return self.end(self.services.db.begin().await?).await.map(Some);
+            self.position.step = match list {
+                ListKind::Selection => Step::Members { list: ListKind::Project, after: 0, current: None },
+                ListKind::Project => Step::End,
+            };
+            return Ok(());
         };
         match read_members::page(self.services, list, id, &reading).await {
             Ok((transaction, next)) => {
                 self.position.synced.lists += i64::from(next.is_none());
                 let after = if next.is_some() { after } else { id };
                 self.position.step = Step::Members { list, after, current: next.map(|reading| (id, reading)) };
-                self.save(transaction).await?;
+                self.save(transaction).await
             }
             // One list that the CRM does not show does not hold up the others.
             Err(ServiceError::Refused(refusal)) => {
@@ -388,18 +278,17 @@ impl Work<'_> {
                 execute(&transaction, &sql, [id.into(), refusal.message.into()]).await?;
                 self.position.synced.failed += 1;
                 self.position.step = Step::Members { list, after: id, current: None };
-                self.save(transaction).await?;
+                self.save(transaction).await
             }
-            Err(error) => return Err(error),
+            Err(error) => Err(error),
         }
-        Ok(None)
     }
 
     /// The next list whose members matter: those that were asked for; else those that were made or read here before, or that campaigns
     /// take their recipients from.
     async fn next_list(&self, list: ListKind, after: i64) -> Result<Option<i64>> {
         let Request { selections, projects, .. } = &self.request;
-        if selections.is_some() || projects.is_some() {
+        if self.request.is_named() {
             let wanted = if list == ListKind::Selection { selections } else { projects };
             return Ok(wanted.iter().flatten().copied().filter(|id| *id > after).min());
         }
@@ -413,8 +302,9 @@ impl Work<'_> {
         Ok(rows.first().map(|row| row.try_get_by_index(0)).transpose()?)
     }
 
-    async fn end(&self, transaction: DatabaseTransaction) -> Result<Synced> {
+    async fn end(&self) -> Result<Synced> {
         let synced = self.position.synced.clone();
+        let transaction = self.services.db.begin().await?;
         let progress = JobProgress { done: synced.persons + synced.lists, total: None, skipped: synced.failed };
         jobs::finish(&transaction, self.services, self.job, progress, &synced).await?;
         transaction.commit().await?;

@@ -162,3 +162,70 @@ async fn an_import_whose_reading_failed_can_be_tried_again() {
         world.close().await;
     }
 }
+
+#[tokio::test]
+async fn one_reading_goes_on_and_one_waits_however_many_are_ordered() {
+    for world in World::each(250, 0).await {
+        let marketer = world.marketer();
+        let order = async || marketer.sync_crm(false).await.expect("ordered").id;
+        let first = order().await;
+        assert_eq!(order().await, first, "it has not begun");
+        world.crm.expect([How::Well, How::Busy]);
+        assert_eq!(waits(world.try_job(first)).await, "the CRM cannot be reached");
+        let second = order().await;
+        assert_ne!(second, first, "what changed since the first one began is to be read as well");
+        assert!(world.services.hear_crm(&[], b"signed").await.expect("heard"));
+        assert_eq!(order().await, second);
+        assert_eq!(world.readings().await, [second, first]);
+        assert_eq!(waits(world.try_job(second)).await, "another reading of the CRM goes on");
+        assert_eq!(order().await, second, "it waits still");
+        world.work_off(first).await;
+        world.work_off(second).await;
+        // A complete one is more than the other; the other way round it is not.
+        let some = order().await;
+        let all = marketer.sync_crm(true).await.expect("ordered").id;
+        assert_ne!(some, all);
+        marketer.cancel_job(some).await.expect("called off");
+        assert_eq!(order().await, all);
+        world.close().await;
+    }
+}
+
+#[tokio::test]
+async fn a_tick_of_the_schedule_finds_the_reading_that_waits() {
+    for world in World::each(3, 0).await {
+        let rules = schedule::crm_rules(chrono_tz::Tz::UTC, 15).expect("rules");
+        let rule = &rules[0];
+        let tick = async || schedule::tick(&world.services, rule, world.services.now()).await.expect("looked");
+        assert_eq!(tick().await, Tick::Begun);
+        let waiting = world.marketer().sync_crm(false).await.expect("ordered").id;
+        world.fixture.clock.advance_seconds(900);
+        assert!(matches!(tick().await, Tick::Waits { job, .. } if job == waiting));
+        world.work_off(waiting).await;
+        world.fixture.clock.advance_seconds(900);
+        assert!(matches!(tick().await, Tick::Added { job, .. } if job != waiting));
+        world.close().await;
+    }
+}
+
+#[tokio::test]
+async fn what_the_crm_tells_is_read_and_nothing_else() {
+    for world in World::each(3, 0).await {
+        world.selection("Call them").await;
+        let first = world.marketer().sync_crm(true).await.expect("ordered").id;
+        world.work_off(first).await;
+        world.asked();
+        for (told, asked) in [
+            (&b"signed"[..], &["persons"][..]),
+            (b"signed: projects", &["persons", "lists"]),
+            (b"signed: both", &["persons", "lists"]),
+        ] {
+            assert!(world.services.hear_crm(&[], told).await.expect("heard"));
+            world.work_off(world.readings().await[0]).await;
+            assert_eq!(world.asked(), asked, "{}", String::from_utf8_lossy(told));
+        }
+        assert!(world.services.hear_crm(&[], b"signed: nothing").await.expect("heard"));
+        assert_eq!(world.readings().await, Vec::<i64>::new());
+        world.close().await;
+    }
+}
