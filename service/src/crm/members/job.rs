@@ -19,6 +19,8 @@ use crate::skipped::Skipped;
 const CHUNK: i64 = 1_000;
 /// Another job for the same list is waited for so long before this one looks again, in seconds.
 const WAIT: i64 = 3;
+/// So many single refusals in a row are not about persons: the job gives up rather than ask for each of the others.
+const MAX_REFUSED: usize = 20;
 /// Why somebody is left out whom the CRM does not take.
 const REFUSED_BY_CRM: &str = "REFUSED_BY_CRM";
 
@@ -56,6 +58,12 @@ struct Position {
     in_doubt: i64,
     /// As many at most are asked for at once: fewer while the CRM refuses some of them.
     size: Option<usize>,
+    /// Persons whom the CRM refused since it last took somebody.
+    #[serde(default)]
+    refused: Vec<i64>,
+    /// Those behind this person are asked for first: up to it the CRM refused all when the job last gave up.
+    #[serde(default)]
+    behind: i64,
 }
 
 /// Does a job, from where it was left.
@@ -110,6 +118,7 @@ impl Work<'_> {
 
     fn progress(&self) -> JobProgress {
         let skipped: i64 = self.position.skipped.iter().map(|skipped| skipped.count).sum();
+        let skipped = skipped + i64::try_from(self.position.refused.len()).unwrap_or(i64::MAX);
         let done = self.position.done + self.position.unchanged + skipped;
         let total = self.position.wanted + self.position.unchanged + skipped;
         JobProgress { done, total: self.position.collected.then_some(total.max(done)), skipped }
@@ -296,6 +305,10 @@ impl Work<'_> {
         let transaction = self.services.db.begin_keyed().await?;
         let size = self.position.size.unwrap_or(MAX_MEMBERS);
         let asked = self.mark(&transaction, size).await?;
+        if asked.is_empty() && self.position.behind > 0 {
+            self.position.behind = 0;
+            return Ok(None);
+        }
         if asked.is_empty() {
             if self.removes() && self.position.wanted > self.position.done && self.take_back(&transaction).await? {
                 self.save(transaction).await?;
@@ -317,6 +330,7 @@ impl Work<'_> {
         };
         match answer {
             Ok(()) => {
+                self.leave_out_refused();
                 self.confirm(&asked).await?;
                 // Where some were refused, more are dared again.
                 self.position.size = Some((size * 2).min(MAX_MEMBERS)).filter(|size| *size < MAX_MEMBERS);
@@ -328,9 +342,14 @@ impl Work<'_> {
             }
             Err(CrmError::Refused(reason)) => {
                 tracing::warn!(job = self.job.id, reason, "the CRM does not take a member");
-                Skipped::add(&mut self.position.skipped, REFUSED_BY_CRM, "");
+                self.position.refused.extend(asked.iter().map(|(person, _)| *person));
                 self.position.wanted -= 1;
-                self.unmark(&asked, true).await.map(|()| None)
+                self.unmark(&asked, true).await?;
+                if self.position.refused.len() < MAX_REFUSED {
+                    return Ok(None);
+                }
+                self.give_up().await?;
+                Err(CrmError::Refused(reason).into())
             }
             Err(error) => {
                 if !error.may_have_happened() {
@@ -341,15 +360,33 @@ impl Work<'_> {
         }
     }
 
+    /// Those whom the CRM refused are left out: it does take others.
+    fn leave_out_refused(&mut self) {
+        for _ in self.position.refused.drain(..) {
+            Skipped::add(&mut self.position.skipped, REFUSED_BY_CRM, "");
+        }
+    }
+
+    /// Whom the CRM refused in a row is asked for again when the job is tried again, but behind the others.
+    async fn give_up(&mut self) -> Result<()> {
+        let transaction = self.services.db.begin_keyed().await?;
+        let refused = std::mem::take(&mut self.position.refused);
+        self.position.behind = refused.iter().copied().max().unwrap_or_default();
+        self.position.wanted += self.want(&transaction, refused).await?;
+        self.position.size = None;
+        self.save(transaction).await
+    }
+
     /// Marks the next members as in doubt; those to be removed need no mark.
     async fn mark<C: ConnectionTrait>(&self, connection: &C, size: usize) -> Result<Vec<(i64, Member)>> {
         let members = self.members();
         let from = if self.removes() { state::UNWANTED } else { state::WANTED };
         let sql = format!(
             "SELECT m.person_id, p.crm_id, p.company_id FROM {members} m JOIN person p ON p.id = m.person_id \
-             WHERE m.list_id = $1 AND m.job_id = $2 AND m.state = {from} ORDER BY m.person_id LIMIT {size}"
+             WHERE m.list_id = $1 AND m.job_id = $2 AND m.state = {from} AND m.person_id > $3 ORDER BY m.person_id LIMIT {size}"
         );
-        let rows = query_all(connection, &sql, [self.payload.list_id.into(), self.job.id.into()]).await?;
+        let values = [self.payload.list_id, self.job.id, self.position.behind].map(Into::into);
+        let rows = query_all(connection, &sql, values).await?;
         let mut asked = Vec::with_capacity(rows.len());
         for row in &rows {
             let member = Member { person: row.try_get_by_index(1)?, company: row.try_get_by_index(2)? };
@@ -439,6 +476,7 @@ impl Work<'_> {
 
     async fn end(&mut self, transaction: DatabaseTransaction) -> Result<Changed> {
         let Payload { list, list_id, .. } = self.payload;
+        self.leave_out_refused();
         // Another job, or somebody in the CRM, has done the rest while this one had ended.
         let left = (self.position.wanted - self.position.done).max(0);
         self.position.wanted -= left;

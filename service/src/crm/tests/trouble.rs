@@ -116,3 +116,44 @@ async fn a_job_that_is_tried_again_takes_the_list_in_hand_again() {
         world.close().await;
     }
 }
+
+#[tokio::test]
+async fn where_the_crm_refuses_everybody_the_job_gives_up_and_can_be_tried_again() {
+    for world in World::each(600, 0).await {
+        let everybody: Vec<String> = (1..=600).map(|number| format!("p{number}")).collect();
+        world.crm.with(|state| state.refused = everybody);
+        let job = world.add_everybody(new()).await;
+        assert_eq!(world.fail(job).await, "the CRM refuses: one of them is not wanted");
+        let asked = world.crm.with(|state| state.asked.iter().filter(|what| *what == "add_members").count());
+        assert!(asked < 35, "{asked} requests");
+        assert_eq!(world.count("SELECT count(*) FROM selection_member WHERE state = 1").await, 600, "all are wanted still");
+        world.crm.with(|state| state.refused.clear());
+        world.marketer().retry_job(job).await.expect("tried again");
+        let result = world.work_off(job).await;
+        assert_eq!((&result["added"], &result["skippedByReason"], world.on_list()), (&json!(600), &json!([]), 600));
+        world.close().await;
+    }
+}
+
+#[tokio::test]
+async fn those_behind_whom_the_crm_refuses_are_added_when_the_job_is_tried_again() {
+    for world in World::each(100, 0).await {
+        // They are next to each other in the order of our ids.
+        let sql = "SELECT crm_id FROM person ORDER BY id LIMIT 30";
+        let first = world.fixture.rows(sql).await;
+        let first: Vec<String> = first.iter().map(|row| row.try_get_by_index(0).expect("an id")).collect();
+        world.crm.with(|state| state.refused = first);
+        let job = world.add_everybody(new()).await;
+        world.fail(job).await;
+        world.marketer().retry_job(job).await.expect("tried again");
+        world.fail(job).await;
+        // Ten more were refused before it took somebody: they are left out. Those on whom it gave up came last, and are wanted still.
+        assert_eq!(world.on_list(), 70);
+        assert_eq!(world.count("SELECT count(*) FROM selection_member WHERE state = 1").await, 20);
+        world.crm.with(|state| state.refused.truncate(3));
+        world.marketer().retry_job(job).await.expect("tried again");
+        let result = world.work_off(job).await;
+        assert_eq!((world.on_list(), &result["skippedByReason"][0]["count"]), (87, &json!(13)));
+        world.close().await;
+    }
+}
