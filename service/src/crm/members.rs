@@ -22,6 +22,8 @@ use crate::jobs::{self, Job, JobKind, NewJob, Queue};
 use crate::skipped::Skipped;
 use crate::subject::Subject;
 pub use job::run;
+#[cfg(test)]
+pub(super) use job::{sql_of_count, sql_of_next};
 
 /// The longest name of a list, in characters.
 pub(crate) const MAX_NAME: usize = 200;

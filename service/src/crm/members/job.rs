@@ -24,6 +24,24 @@ const MAX_REFUSED: usize = 20;
 /// Why somebody is left out whom the CRM does not take.
 const REFUSED_BY_CRM: &str = "REFUSED_BY_CRM";
 
+/// The condition of the index of what is still to be done, as the index has it: SQLite takes it for no other words.
+const IS_OPEN: &str = "state <> 3";
+
+/// How many members `$2`, a job, still has in these states on the list `$1`.
+pub(in crate::crm) fn sql_of_count(members: &str, states: &[i16]) -> String {
+    let states = states.iter().map(ToString::to_string).collect::<Vec<_>>().join(", ");
+    format!("SELECT count(*) FROM {members} WHERE list_id = $1 AND job_id = $2 AND state IN ({states}) AND {IS_OPEN}")
+}
+
+/// The next members of the list `$1` in this state that are up to the job `$2`, behind the person `$3`.
+pub(in crate::crm) fn sql_of_next(members: &str, state: i16, size: usize) -> String {
+    format!(
+        "SELECT m.person_id, p.crm_id, p.company_id FROM {members} m JOIN person p ON p.id = m.person_id \
+         WHERE m.list_id = $1 AND m.job_id = $2 AND m.state = {state} AND m.{IS_OPEN} AND m.person_id > $3 \
+         ORDER BY m.person_id LIMIT {size}"
+    )
+}
+
 /// Where a job stands.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 enum Step {
@@ -259,8 +277,9 @@ impl Work<'_> {
             return self.save(transaction).await;
         }
         let (members, wanted, in_doubt) = (self.members(), state::WANTED, state::IN_DOUBT);
-        let sql =
-            format!("UPDATE {members} SET state = {wanted} WHERE list_id = $1 AND job_id = $2 AND state = {in_doubt}");
+        let sql = format!(
+            "UPDATE {members} SET state = {wanted} WHERE list_id = $1 AND job_id = $2 AND state = {in_doubt} AND {IS_OPEN}"
+        );
         let left = execute(&transaction, &sql, [id.into(), self.job.id.into()]).await?.rows_affected();
         let left = i64::try_from(left).unwrap_or(i64::MAX);
         self.position.done += self.position.in_doubt - left;
@@ -287,12 +306,12 @@ impl Work<'_> {
     }
 
     async fn count<C: ConnectionTrait>(&self, connection: &C, states: &[i16]) -> Result<i64> {
-        let states = states.iter().map(ToString::to_string).collect::<Vec<_>>().join(", ");
-        let sql = format!(
-            "SELECT count(*) FROM {} WHERE list_id = $1 AND job_id = $2 AND state IN ({states})",
-            self.members()
-        );
-        let row = query_one(connection, &sql, [self.payload.list_id.into(), self.job.id.into()]).await?;
+        let row = query_one(
+            connection,
+            &sql_of_count(self.members(), states),
+            [self.payload.list_id.into(), self.job.id.into()],
+        )
+        .await?;
         Ok(row.map(|row| row.try_get_by_index(0)).transpose()?.unwrap_or_default())
     }
 
@@ -379,14 +398,9 @@ impl Work<'_> {
 
     /// Marks the next members as in doubt; those to be removed need no mark.
     async fn mark<C: ConnectionTrait>(&self, connection: &C, size: usize) -> Result<Vec<(i64, Member)>> {
-        let members = self.members();
         let from = if self.removes() { state::UNWANTED } else { state::WANTED };
-        let sql = format!(
-            "SELECT m.person_id, p.crm_id, p.company_id FROM {members} m JOIN person p ON p.id = m.person_id \
-             WHERE m.list_id = $1 AND m.job_id = $2 AND m.state = {from} AND m.person_id > $3 ORDER BY m.person_id LIMIT {size}"
-        );
         let values = [self.payload.list_id, self.job.id, self.position.behind].map(Into::into);
-        let rows = query_all(connection, &sql, values).await?;
+        let rows = query_all(connection, &sql_of_next(self.members(), from, size), values).await?;
         let mut asked = Vec::with_capacity(rows.len());
         for row in &rows {
             let member = Member { person: row.try_get_by_index(1)?, company: row.try_get_by_index(2)? };
@@ -434,7 +448,7 @@ impl Work<'_> {
     async fn give_back<C: ConnectionTrait>(&self, connection: &C) -> Result<()> {
         let (members, member, unwanted) = (self.members(), state::MEMBER, state::UNWANTED);
         let sql = format!(
-            "UPDATE {members} SET state = {member} WHERE list_id = $1 AND state = {unwanted} AND state <> 3 AND NOT {}",
+            "UPDATE {members} SET state = {member} WHERE list_id = $1 AND state = {unwanted} AND {IS_OPEN} AND NOT {}",
             is_active(&format!("{members}.job_id")),
         );
         execute(connection, &sql, [self.payload.list_id.into()]).await?;

@@ -5,7 +5,8 @@ use serde_json::json;
 
 use super::{How, World};
 use crate::crm::Persons;
-use crate::crm::members::Target;
+use crate::crm::lists::state;
+use crate::crm::members::{Target, sql_of_count, sql_of_next};
 use crate::error::ServiceError;
 use crate::jobs::{self, JobState};
 use crate::recipients::paging::PageArgs;
@@ -126,7 +127,11 @@ async fn where_the_crm_refuses_everybody_the_job_gives_up_and_can_be_tried_again
         assert_eq!(world.fail(job).await, "the CRM refuses: one of them is not wanted");
         let asked = world.crm.with(|state| state.asked.iter().filter(|what| *what == "add_members").count());
         assert!(asked < 35, "{asked} requests");
-        assert_eq!(world.count("SELECT count(*) FROM selection_member WHERE state = 1").await, 600, "all are wanted still");
+        assert_eq!(
+            world.count("SELECT count(*) FROM selection_member WHERE state = 1").await,
+            600,
+            "all are wanted still"
+        );
         world.crm.with(|state| state.refused.clear());
         world.marketer().retry_job(job).await.expect("tried again");
         let result = world.work_off(job).await;
@@ -154,6 +159,28 @@ async fn those_behind_whom_the_crm_refuses_are_added_when_the_job_is_tried_again
         world.marketer().retry_job(job).await.expect("tried again");
         let result = world.work_off(job).await;
         assert_eq!((world.on_list(), &result["skippedByReason"][0]["count"]), (87, &json!(13)));
+        world.close().await;
+    }
+}
+
+#[tokio::test]
+async fn what_is_still_to_be_done_is_found_by_its_index() {
+    for world in World::each(1, 0).await {
+        if world.services.db.is_postgres() {
+            // It knows that whoever is in another state is not in that of a member.
+            world.close().await;
+            continue;
+        }
+        for table in ["selection_member", "project_member"] {
+            for sql in [sql_of_next(table, state::WANTED, 500), sql_of_count(table, &[state::WANTED, state::IN_DOUBT])]
+            {
+                let sql = sql.replace("$1", "1").replace("$2", "2").replace("$3", "3");
+                let plan = world.fixture.rows(&format!("EXPLAIN QUERY PLAN {sql}")).await;
+                let plan: Vec<String> = plan.iter().map(|row| row.try_get("", "detail").expect("a text")).collect();
+                let index = format!("{table}_open (list_id=? AND state=?");
+                assert!(plan.iter().any(|line| line.contains(&index)), "{sql}: {plan:?}");
+            }
+        }
         world.close().await;
     }
 }
