@@ -1,7 +1,9 @@
 //! Working off what was ordered, from wherever it was left.
 
+use std::collections::HashSet;
+
 use domain::crm::{CrmError, MAX_MEMBERS, Member, NewList};
-use sea_orm::{ConnectionTrait, DatabaseTransaction};
+use sea_orm::{ConnectionTrait, DatabaseTransaction, DbErr};
 use serde::{Deserialize, Serialize};
 
 use super::{Changed, Payload};
@@ -164,6 +166,8 @@ impl Work<'_> {
         }
         persons.sort_unstable();
         persons.dedup();
+        let noted = self.noted(&transaction, &persons).await?;
+        persons.retain(|person| !noted.contains(person));
         let count = i64::try_from(persons.len()).unwrap_or(i64::MAX);
         let wanted = self.want(&transaction, persons).await?;
         self.position.wanted += wanted;
@@ -171,6 +175,21 @@ impl Work<'_> {
         (self.position.after, self.position.collected) = (next, next.is_none());
         self.position.step = self.behind_reading();
         self.save(transaction).await
+    }
+
+    /// Those of the persons whom this job has noted already: somebody may be several recipients.
+    async fn noted<C: ConnectionTrait>(&self, connection: &C, persons: &[i64]) -> Result<HashSet<i64>> {
+        if persons.is_empty() {
+            return Ok(HashSet::new());
+        }
+        let noted = if self.removes() { state::UNWANTED } else { state::WANTED };
+        let sql = format!(
+            "SELECT m.person_id FROM {{rows}} CROSS JOIN {} m WHERE m.list_id = rows.list_id AND m.person_id = rows.person_id \
+             AND m.job_id = {{1}} AND m.state = {noted}",
+            self.members(),
+        );
+        let rows = self.keys(persons.iter().copied()).query(connection, &sql, [self.job.id.into()]).await?;
+        Ok(rows.iter().map(|row| row.try_get_by_index(0)).collect::<Result<_, DbErr>>()?)
     }
 
     /// Notes that persons are to be added or removed; says for how many that is something to do.

@@ -164,6 +164,25 @@ async fn those_behind_whom_the_crm_refuses_are_added_when_the_job_is_tried_again
 }
 
 #[tokio::test]
+async fn one_person_who_is_two_recipients_counts_once() {
+    for world in World::each(1_050, 1).await {
+        // Recipients are collected in two pieces: the first and the last one are the same person.
+        let sql = "UPDATE recipient SET crm_id = (SELECT crm_id FROM recipient WHERE number = 1) WHERE email_key = 'other1@example.org'";
+        crate::db::execute(world.services.db.write(), sql, []).await.expect("changed");
+        let job = world.add_everybody(new()).await;
+        let result = world.work_off(job).await;
+        assert_eq!((&result["added"], &result["unchanged"]), (&json!(1_050), &json!(0)));
+        let progress = world.marketer_reader_job(job).await.progress;
+        assert_eq!((progress.done, progress.total), (1_050, Some(1_050)));
+        let job = world.remove_everybody().await;
+        let result = world.work_off(job).await;
+        assert_eq!((&result["added"], &result["unchanged"]), (&json!(1_050), &json!(0)));
+        assert_eq!(world.marketer_reader_job(job).await.state, JobState::Succeeded);
+        world.close().await;
+    }
+}
+
+#[tokio::test]
 async fn what_is_still_to_be_done_is_found_by_its_index() {
     for world in World::each(1, 0).await {
         if world.services.db.is_postgres() {
