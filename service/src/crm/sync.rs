@@ -5,6 +5,7 @@
 //! after the other; only one that somebody waits for, of lists that are named, does not wait for its turn ([`orders`]).
 
 mod orders;
+mod state;
 
 use domain::Timestamp;
 use domain::crm::{ListKind, PersonQuery};
@@ -18,9 +19,12 @@ use crate::batch::{Batch, Column};
 use crate::db::{execute, query_all, query_one};
 use crate::error::{Causes, Refusal, RefusalCode, Result, ServiceError};
 use crate::jobs::{self, ClaimedJob, JobProgress};
+use crate::skipped::Skipped;
 use orders::Only;
 pub use orders::Request;
 pub(crate) use orders::{read_before, waiting};
+use state::Note;
+pub use state::{CrmState, LastReading, Subject};
 
 /// Clocks differ: what changed so long before a reading began is read again by the next one, in seconds.
 const OVERLAP: i64 = 300;
@@ -43,7 +47,14 @@ pub struct Synced {
     pub lists: i64,
     /// Selections and projects whose members could not be read; each says why.
     pub failed: i64,
+    /// The same by what they are, [`SELECTION_NOT_READ`] or [`PROJECT_NOT_READ`]. Examples are `selection:id` and `project:id`.
+    pub not_read: Vec<Skipped>,
 }
+
+/// A selection that is left out because its members could not be read.
+pub const SELECTION_NOT_READ: &str = "SELECTION_NOT_READ";
+/// A project that is left out because its members could not be read.
+pub const PROJECT_NOT_READ: &str = "PROJECT_NOT_READ";
 
 /// Where a job stands.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -60,6 +71,9 @@ struct Position {
     began: Timestamp,
     step: Step,
     synced: Synced,
+    /// The list that could not be read last, and why.
+    #[serde(default)]
+    failure: Option<String>,
 }
 
 /// Does a job, from where it was left.
@@ -84,7 +98,16 @@ pub async fn run(services: &Services, job: &ClaimedJob) -> Result<Synced> {
     if let Err(error) = &done
         && !matches!(error, ServiceError::JobLost)
     {
-        note_failure(services, job, error).await?;
+        tracing::warn!(job = job.id, error = %Causes(error), "the CRM could not be read");
+        // That single lists which were named cannot be read says nothing about the others.
+        let is_of_lists = work.request.is_named() && matches!(error, ServiceError::Refused(_));
+        if let Some(subject) =
+            work.position.step.subject().filter(|subject| *subject == Subject::Persons || !is_of_lists)
+        {
+            let note =
+                Note { subject, read_until: None, complete_at: None, job: job.id, error: Some(error.to_string()) };
+            note.write(services.db.write(), services.now()).await?;
+        }
     }
     done
 }
@@ -108,17 +131,7 @@ async fn begin(services: &Services, request: &Request) -> Result<Position> {
     let read_until = row.map(|row| row.try_get_by_index::<Option<i64>>(0)).transpose()?.flatten();
     let since = read_until.filter(|_| !request.complete).map(|at| Timestamp::from_micros(at).plus_seconds(-OVERLAP));
     let began = services.now();
-    Ok(Position { began, step: Step::Persons { since, next: None }, synced: Synced::default() })
-}
-
-async fn note_failure(services: &Services, job: &ClaimedJob, error: &ServiceError) -> Result<()> {
-    tracing::warn!(job = job.id, error = %Causes(error), "the CRM could not be read");
-    let sql = "INSERT INTO crm_sync (subject, last_job, last_error, last_at) VALUES ('persons', $1, $2, $3) \
-               ON CONFLICT (subject) DO UPDATE SET last_job = excluded.last_job, last_error = excluded.last_error, \
-               last_at = excluded.last_at";
-    let values = [job.id.into(), error.to_string().into(), services.now().micros().into()];
-    execute(services.db.write(), sql, values).await?;
-    Ok(())
+    Ok(Position { began, step: Step::Persons { since, next: None }, synced: Synced::default(), failure: None })
 }
 
 struct Work<'a> {
@@ -126,6 +139,25 @@ struct Work<'a> {
     job: &'a ClaimedJob,
     request: Request,
     position: Position,
+}
+
+/// The reason for which a list is left out whose members could not be read.
+const fn not_read(list: ListKind) -> &'static str {
+    match list {
+        ListKind::Selection => SELECTION_NOT_READ,
+        ListKind::Project => PROJECT_NOT_READ,
+    }
+}
+
+impl Step {
+    /// What it reads.
+    const fn subject(&self) -> Option<Subject> {
+        match self {
+            Self::Persons { .. } => Some(Subject::Persons),
+            Self::Names { list, .. } | Self::Members { list, .. } => Some(Subject::of(*list)),
+            Self::End => None,
+        }
+    }
 }
 
 impl Work<'_> {
@@ -161,7 +193,8 @@ impl Work<'_> {
             if let Some(reading) = reading {
                 self.position.synced.gone = self.forget(&transaction, reading, now).await?;
             }
-            self.note_persons(&transaction, reading.is_some()).await?;
+            let complete_at = reading.map(|_| now);
+            self.note_read(&transaction, Subject::Persons, complete_at, None).await?;
             self.position.step = match self.request.only {
                 None => Step::Names { list: ListKind::Selection, next: None },
                 Some(Only::Projects) => Step::Names { list: ListKind::Project, next: None },
@@ -189,16 +222,17 @@ impl Work<'_> {
         Ok(i64::try_from(mirror::forget_unseen(connection, reading, now).await?).unwrap_or(i64::MAX))
     }
 
-    async fn note_persons<C: ConnectionTrait>(&self, connection: &C, is_complete: bool) -> Result<()> {
-        let sql = "INSERT INTO crm_sync (subject, read_until, complete_at, last_job, last_at) VALUES ('persons', $1, $2, $3, $4) \
-                   ON CONFLICT (subject) DO UPDATE SET last_job = excluded.last_job, \
-                   read_until = CASE WHEN crm_sync.read_until > excluded.read_until THEN crm_sync.read_until ELSE excluded.read_until END, \
-                   complete_at = COALESCE(excluded.complete_at, crm_sync.complete_at), last_error = NULL, last_at = excluded.last_at";
-        let now = self.services.now().micros();
-        let values =
-            [self.position.began.micros().into(), is_complete.then_some(now).into(), self.job.id.into(), now.into()];
-        execute(connection, sql, values).await?;
-        Ok(())
+    /// Notes that something was read, as of the time at which this job began.
+    async fn note_read<C: ConnectionTrait>(
+        &self,
+        connection: &C,
+        subject: Subject,
+        complete_at: Option<Timestamp>,
+        error: Option<String>,
+    ) -> Result<()> {
+        let read_until = Some(self.position.began);
+        let note = Note { subject, read_until, complete_at, job: self.job.id, error };
+        note.write(connection, self.services.now()).await
     }
 
     /// Reads which lists there are.
@@ -262,7 +296,7 @@ impl Work<'_> {
                 ListKind::Selection => Step::Members { list: ListKind::Project, after: 0, current: None },
                 ListKind::Project => Step::End,
             };
-            return Ok(());
+            return self.note_list(list).await;
         };
         match read_members::page(self.services, list, id, &reading).await {
             Ok((transaction, next)) => {
@@ -273,10 +307,13 @@ impl Work<'_> {
             }
             // One list that the CRM does not show does not hold up the others.
             Err(ServiceError::Refused(refusal)) => {
-                let transaction = self.services.db.begin().await?;
-                let sql = format!("UPDATE {} SET sync_error = $2 WHERE id = $1", table(list));
-                execute(&transaction, &sql, [id.into(), refusal.message.into()]).await?;
+                let (transaction, table) = (self.services.db.begin().await?, table(list));
+                let sql = format!("UPDATE {table} SET sync_error = $2 WHERE id = $1 RETURNING name");
+                let row = query_one(&transaction, &sql, [id.into(), refusal.message.clone().into()]).await?;
+                let name: String = row.map(|row| row.try_get_by_index(0)).transpose()?.unwrap_or_default();
+                self.position.failure = Some(format!("the {table} \"{name}\": {}", refusal.message));
                 self.position.synced.failed += 1;
+                Skipped::add(&mut self.position.synced.not_read, not_read(list), &format!("{table}:{id}"));
                 self.position.step = Step::Members { list, after: id, current: None };
                 self.save(transaction).await
             }
@@ -302,7 +339,29 @@ impl Work<'_> {
         Ok(rows.first().map(|row| row.try_get_by_index(0)).transpose()?)
     }
 
-    async fn end(&self) -> Result<Synced> {
+    /// Notes how the reading of the selections, or of the projects, went, where it was one of all that are used.
+    async fn note_list(&self, list: ListKind) -> Result<()> {
+        if self.request.is_named() {
+            return Ok(());
+        }
+        let reason = not_read(list);
+        let failed = self.position.synced.not_read.iter().find(|skipped| skipped.reason == reason);
+        let error = failed.map(|failed| format!("the members of {} could not be read: each says why", failed.count));
+        self.note_read(self.services.db.write(), Subject::of(list), None, error).await
+    }
+
+    async fn end(&mut self) -> Result<Synced> {
+        if self.request.is_named()
+            && self.position.synced.lists == 0
+            && let Some(failure) = self.position.failure.take()
+        {
+            // Tried again, they are read again.
+            self.position.step = Step::Members { list: ListKind::Selection, after: 0, current: None };
+            (self.position.synced.failed, self.position.synced.not_read) = (0, Vec::new());
+            self.save(self.services.db.begin().await?).await?;
+            let message = format!("nothing of what was named could be read: {failure}");
+            return Err(Refusal::new(RefusalCode::Conflict, message).into());
+        }
         let synced = self.position.synced.clone();
         let transaction = self.services.db.begin().await?;
         let progress = JobProgress { done: synced.persons + synced.lists, total: None, skipped: synced.failed };

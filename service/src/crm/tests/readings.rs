@@ -6,6 +6,7 @@ use serde_json::json;
 use super::{How, World};
 use crate::crm::members::Target;
 use crate::crm::read_members::{self, Reading};
+use crate::crm::sync::Subject;
 use crate::crm::{Persons, mirror};
 use crate::error::ServiceError;
 use crate::import::members::Members;
@@ -226,6 +227,67 @@ async fn what_the_crm_tells_is_read_and_nothing_else() {
         }
         assert!(world.services.hear_crm(&[], b"signed: nothing").await.expect("heard"));
         assert_eq!(world.readings().await, Vec::<i64>::new());
+        world.close().await;
+    }
+}
+
+#[tokio::test]
+async fn a_named_list_that_cannot_be_read_fails_the_job_and_others_are_named() {
+    for world in World::each(3, 0).await {
+        let (here, gone) = (world.selection("Here").await, world.selection("Gone").await);
+        world.crm.with(|state| state.lists.retain(|_, (_, name, _)| name.starts_with("Here")));
+        let marketer = world.marketer();
+        let failed = marketer.sync_selections(Some(vec![gone])).await.expect("ordered").id;
+        let message = refused(world.try_job(failed)).await;
+        assert!(message.contains("the selection \"Gone\": the CRM does not know it"), "{message}");
+        assert_eq!(world.marketer_reader_job(failed).await.state, JobState::Failed);
+        let job = marketer.sync_selections(Some(vec![here, gone])).await.expect("ordered").id;
+        let result = world.work_off(job).await;
+        assert_eq!((&result["lists"], &result["failed"]), (&json!(1), &json!(1)));
+        let left_out =
+            json!([{ "reason": "SELECTION_NOT_READ", "count": 1, "examples": [format!("selection:{gone}")] }]);
+        assert_eq!(result["notRead"], left_out);
+        // Tried again, the one that failed reads again.
+        world.marketer().retry_job(failed).await.expect("tried again");
+        world.asked();
+        refused(world.try_job(failed)).await;
+        assert_eq!(world.asked(), ["members"]);
+        world.close().await;
+    }
+}
+
+#[tokio::test]
+async fn how_the_last_readings_went_is_known() {
+    for world in World::each(3, 0).await {
+        let reader = world.services.access(crate::subject::Subject::command_line()).reader();
+        let state = async || reader.crm_state().await.expect("read");
+        assert_eq!((state().await.name, state().await.is_builtin, state().await.readings), ("fake", false, Vec::new()));
+        world.selection("Call them").await;
+        let first = world.marketer().sync_crm(true).await.expect("ordered").id;
+        let began = world.services.now();
+        world.work_off(first).await;
+        let readings = state().await.readings;
+        let subjects: Vec<Subject> = readings.iter().map(|reading| reading.subject).collect();
+        assert_eq!(subjects, [Subject::Persons, Subject::Selections, Subject::Projects]);
+        for reading in &readings {
+            assert_eq!((reading.job, &reading.error), (Some(first), &None));
+            assert!(reading.read_until > Some(began) && reading.tried_at >= reading.read_until);
+            assert_eq!(reading.complete_at.is_some(), reading.subject == Subject::Persons);
+        }
+        // Persons can be read, and the names of selections cannot.
+        world.crm.expect([How::Well, How::Busy]);
+        let second = world.marketer().sync_crm(false).await.expect("ordered").id;
+        waits(world.try_job(second)).await;
+        let failed = state().await.readings;
+        assert_eq!((failed[0].job, &failed[0].error), (Some(second), &None));
+        assert_eq!((failed[1].job, failed[1].error.as_deref()), (Some(second), Some("the CRM cannot be reached")));
+        assert_eq!((failed[1].read_until, &failed[2]), (readings[1].read_until, &readings[2]));
+        // Who is on the list is not shown: that is said, and does not hold up the rest.
+        world.crm.with(|state| state.members_refused = true);
+        world.work_off(second).await;
+        let left_out = state().await.readings;
+        assert_eq!(left_out[1].error.as_deref(), Some("the members of 1 could not be read: each says why"));
+        assert!(left_out[1].read_until > readings[1].read_until);
         world.close().await;
     }
 }
