@@ -55,7 +55,12 @@ async fn sync_now(config: &Config, options: CrmSyncOptions) -> anyhow::Result<()
     if installation.services.crm().is_builtin() {
         output::note("no CRM is connected: there is nothing to read (crm.kind in the configuration)");
     }
-    let job = installation.access().marketer()?.sync_crm(options.complete).await?;
+    let marketer = installation.access().marketer()?;
+    let job = if options.accept_missing {
+        marketer.sync_crm_accepting_missing().await?
+    } else {
+        marketer.sync_crm(options.complete).await?
+    };
     if options.no_wait {
         return if options.json {
             Ok(output::line(serde_json::json!({ "job": job.id }))?)

@@ -212,10 +212,11 @@ impl Work<'_> {
             Some(row) => (row.try_get_by_index(0)?, row.try_get_by_index(1)?),
             None => (0, 0),
         };
-        if found * BELIEVED.1 < known * BELIEVED.0 {
+        if !self.request.accept_missing && found * BELIEVED.1 < known * BELIEVED.0 {
             let message = format!(
                 "the CRM shows {found} of {known} persons: that is not believed, and nobody is taken for gone. See whether \
-                 nachfass may still read all of them (nachfass crm check)"
+                 nachfass may still read all of them (nachfass crm check); where the others are gone for good, accept that once \
+                 (nachfass crm sync --complete --accept-missing)"
             );
             return Err(Refusal::new(RefusalCode::Conflict, message).into());
         }

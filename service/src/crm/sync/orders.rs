@@ -31,6 +31,8 @@ pub struct Request {
     pub projects: Option<Vec<i64>>,
     /// Nothing but what concerns these.
     pub only: Option<Only>,
+    /// Whoever a complete reading does not find is gone, even if those are most of them.
+    pub accept_missing: bool,
 }
 
 /// The part of the CRM that is read.
@@ -65,7 +67,7 @@ impl Request {
             (false, Some(Only::Projects)) => !self.is_named() && self.only != Some(Only::Persons),
             (false, None) => !self.is_named() && self.only.is_none(),
         };
-        covers_lists && (self.complete || !other.complete)
+        covers_lists && (self.complete || !other.complete) && (self.accept_missing || !other.accept_missing)
     }
 
     const fn queue(&self) -> Queue {
@@ -94,10 +96,20 @@ impl Marketer {
         self.order_sync(self.services.db.begin().await?, Request { complete, ..Request::default() }).await
     }
 
+    /// Has everything read from the CRM, by a job, and believes it whoever is missing there: for once, when many are gone for good.
+    ///
+    /// # Errors
+    /// Those of the database.
+    pub async fn sync_crm_accepting_missing(&self) -> Result<Job> {
+        let request = Request { complete: true, accept_missing: true, ..Request::default() };
+        self.order_sync(self.services.db.begin().await?, request).await
+    }
+
     async fn order_sync(&self, transaction: DatabaseTransaction, request: Request) -> Result<Job> {
         let now = self.services.now();
         let job = order(&transaction, &request, &self.subject.id, now, now).await?;
-        audit::record(&transaction, now, &self.subject, "crm.sync", format!("job:{job}"), None).await?;
+        let detail = request.accept_missing.then(|| serde_json::json!({ "acceptMissing": true }));
+        audit::record(&transaction, now, &self.subject, "crm.sync", format!("job:{job}"), detail).await?;
         let job = jobs::get(&transaction, job).await?;
         transaction.commit().await?;
         self.services.jobs_were_added();

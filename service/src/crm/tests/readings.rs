@@ -291,3 +291,24 @@ async fn how_the_last_readings_went_is_known() {
         world.close().await;
     }
 }
+
+#[tokio::test]
+async fn a_crm_that_has_lost_most_persons_is_believed_once_where_somebody_says_so() {
+    for world in World::each(20, 0).await {
+        world.crm.with(|state| state.persons.retain(|id, _| id == "p1"));
+        let doubted = world.marketer().sync_crm(true).await.expect("ordered").id;
+        let accepted = world.marketer().sync_crm_accepting_missing().await.expect("ordered").id;
+        assert_ne!(accepted, doubted, "one that does not accept it is not enough");
+        let message = refused(world.try_job(doubted)).await;
+        assert!(message.contains("1 of 20") && message.contains("--accept-missing"), "{message}");
+        assert_eq!(world.work_off(accepted).await["gone"], json!(19));
+        assert_eq!(world.count("SELECT count(*) FROM person WHERE deleted_at IS NULL").await, 1);
+        // The next one is doubted again, if that many more are missing.
+        let next = world.marketer().sync_crm(true).await.expect("ordered").id;
+        assert_eq!(world.work_off(next).await["gone"], json!(0));
+        world.crm.with(|state| state.persons.clear());
+        let next = world.marketer().sync_crm(true).await.expect("ordered").id;
+        refused(world.try_job(next)).await;
+        world.close().await;
+    }
+}
