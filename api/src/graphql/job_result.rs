@@ -161,6 +161,7 @@ impl JobResult {
 /// An example of who or what was left out: a recipient, an address, or something of the CRM.
 fn somebody(example: &str) -> Option<Key> {
     match example.split_once(':') {
+        Some(("person", id)) => id.parse().ok().map(Key::Person),
         Some(("selection", id)) => id.parse().ok().map(Key::Selection),
         Some(("project", id)) => id.parse().ok().map(Key::Project),
         Some((campaign, number)) => {

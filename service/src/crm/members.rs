@@ -65,7 +65,8 @@ pub struct Changed {
     pub added: i64,
     /// Who was on the list already; or was not.
     pub unchanged: i64,
-    /// Who was left out, and why. Examples are `campaign:number` of recipients, ids of addresses.
+    /// Who was left out, and why. Examples are `campaign:number` of recipients, ids of addresses, and
+    /// `person:id` of those whom the CRM refused.
     pub skipped_by_reason: Vec<Skipped>,
 }
 

@@ -50,6 +50,25 @@ async fn how_far_the_crm_was_read_can_be_asked() {
 }
 
 #[tokio::test]
+async fn whom_the_crm_refuses_is_an_example_in_the_result_of_the_job() {
+    let fixture = Fixture::with(0).await;
+    run(
+        &fixture,
+        "INSERT INTO job (id, kind, queue, payload, state, run_at, result, created_by, created_at) VALUES (3, 17, 3, '{}', 3, 1, \
+         '{\"list\":\"SELECTION\",\"listId\":1,\"added\":1,\"unchanged\":0,\
+           \"skippedByReason\":[{\"reason\":\"REFUSED_BY_CRM\",\"count\":1,\"examples\":[\"person:1\"]}]}', 'user:1', 1)",
+    )
+    .await;
+    let query =
+        format!("{{ job(id: \"{}\") {{ result {{ skippedByReason {{ reason examples }} }} }} }}", Key::Job(3).id().0);
+    let skipped = &ask(&fixture, &query).await["job"]["result"]["skippedByReason"];
+    let person = Key::Person(1).id().0;
+    assert_eq!(skipped, &json!([{ "reason": "REFUSED_BY_CRM", "examples": [person] }]));
+    let node = format!("{{ node(id: \"{person}\") {{ ... on Person {{ crmId }} }} }}");
+    assert_eq!(ask(&fixture, &node).await, json!({ "node": { "crmId": "•••" } }));
+}
+
+#[tokio::test]
 async fn what_could_not_be_read_is_in_the_result_of_the_job() {
     let fixture = Fixture::with(0).await;
     run(

@@ -400,8 +400,8 @@ impl Work<'_> {
 
     /// Those whom the CRM refused are left out: it does take others.
     fn leave_out_refused(&mut self) {
-        for _ in self.position.refused.drain(..) {
-            Skipped::add(&mut self.position.skipped, REFUSED_BY_CRM, "");
+        for person in self.position.refused.drain(..) {
+            Skipped::add(&mut self.position.skipped, REFUSED_BY_CRM, &format!("person:{person}"));
         }
     }
 
