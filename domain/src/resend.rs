@@ -65,6 +65,8 @@ coded_enum! {
 pub struct Candidate<'a> {
     /// What is known of the recipient, as of the latest attempt.
     pub facts: &'a Facts,
+    /// What became of the earlier attempts. Each may have reached them after all: what says so is often late.
+    pub earlier: &'a [RecipientStatus],
     /// Whether it is a provider's simulator.
     pub is_simulator: bool,
     /// The address they would be written to.
@@ -97,23 +99,17 @@ pub fn decide(candidate: &Candidate<'_>, scope: ResendScope) -> Resend {
         return Resend::Not(No::Simulator);
     }
     let (status, reason) = status(facts);
-    let has_it = match status {
-        RecipientStatus::Complained => Some(No::Complained),
-        RecipientStatus::Unsubscribed => Some(No::Unsubscribed),
-        RecipientStatus::Clicked | RecipientStatus::Read => Some(No::Responded),
-        RecipientStatus::Delivered => Some(No::Delivered),
-        RecipientStatus::Sent => Some(No::Sent),
-        RecipientStatus::Canceled => Some(No::Canceled),
-        RecipientStatus::Ready
-        | RecipientStatus::SoftBounced
-        | RecipientStatus::HardBounced
-        | RecipientStatus::Blocked => None,
-    };
-    if let Some(reason) = has_it {
+    if status == RecipientStatus::Canceled {
+        return Resend::Not(No::Canceled);
+    }
+    if let Some(reason) = has_it(status) {
         return Resend::Not(reason);
     }
     if status == RecipientStatus::Ready {
         return Resend::Unchanged;
+    }
+    if let Some(reason) = has_it_already(candidate.earlier) {
+        return Resend::Not(reason);
     }
     if scope == ResendScope::OnlyUpdated && !is_corrected(candidate) {
         return Resend::Not(No::NotCorrected);
@@ -145,6 +141,29 @@ pub fn decide(candidate: &Candidate<'_>, scope: ResendScope) -> Resend {
         Some(SkipReason::ProviderRefused) => Resend::Not(No::ProviderRefused),
         Some(SkipReason::Responded) => Resend::Not(No::Responded),
     }
+}
+
+/// Why somebody of whom this is known has got the mail, or does not want it.
+const fn has_it(status: RecipientStatus) -> Option<ResendExclusion> {
+    match status {
+        RecipientStatus::Complained => Some(ResendExclusion::Complained),
+        RecipientStatus::Unsubscribed => Some(ResendExclusion::Unsubscribed),
+        RecipientStatus::Clicked | RecipientStatus::Read => Some(ResendExclusion::Responded),
+        RecipientStatus::Delivered => Some(ResendExclusion::Delivered),
+        RecipientStatus::Sent => Some(ResendExclusion::Sent),
+        RecipientStatus::Canceled
+        | RecipientStatus::Ready
+        | RecipientStatus::SoftBounced
+        | RecipientStatus::HardBounced
+        | RecipientStatus::Blocked => None,
+    }
+}
+
+/// Why somebody has got the mail by one of the earlier attempts, what says most about them first: then another attempt is not needed, and
+/// one that was asked for and has not been sent is to be taken back.
+#[must_use]
+pub fn has_it_already(earlier: &[RecipientStatus]) -> Option<ResendExclusion> {
+    earlier.iter().filter_map(|status| has_it(*status)).min()
 }
 
 /// Whether the address was corrected since it failed, or since it was found to be none.
@@ -201,7 +220,14 @@ mod tests {
     }
 
     fn candidate(facts: &Facts) -> Candidate<'_> {
-        Candidate { facts, is_simulator: false, address: WELL, is_refused_by_crm: false, corrected_at: None }
+        Candidate {
+            facts,
+            earlier: &[],
+            is_simulator: false,
+            address: WELL,
+            is_refused_by_crm: false,
+            corrected_at: None,
+        }
     }
 
     fn failed(gravity: Gravity) -> Facts {
@@ -258,6 +284,23 @@ mod tests {
     }
 
     #[test]
+    fn whom_an_earlier_attempt_reached_after_all_is_not_sent_to_again() {
+        use RecipientStatus as R;
+        let facts = failed(Gravity::Soft);
+        for (earlier, want) in [
+            (&[R::SoftBounced, R::HardBounced, R::Blocked][..], Resend::Again),
+            (&[R::Delivered, R::Read, R::SoftBounced], Resend::Not(ResendExclusion::Responded)),
+            (&[R::Sent, R::Delivered], Resend::Not(ResendExclusion::Delivered)),
+            (&[R::HardBounced, R::Sent], Resend::Not(ResendExclusion::Sent)),
+        ] {
+            assert_eq!(decide(&Candidate { earlier, ..candidate(&facts) }, ResendScope::Chosen), want, "{earlier:?}");
+        }
+        let ready = Facts::default();
+        let known = Candidate { earlier: &[R::Read], ..candidate(&ready) };
+        assert_eq!(decide(&known, ResendScope::Chosen), Resend::Unchanged, "that is looked at when it is sent");
+    }
+
+    #[test]
     fn only_a_correction_after_the_failure_makes_it_updated() {
         for facts in [failed(Gravity::Hard), failed(Gravity::Soft), failed(Gravity::Refused)] {
             let corrected = |corrected_at| Candidate { corrected_at, ..candidate(&facts) };
@@ -289,6 +332,7 @@ mod tests {
             };
             let candidate = Candidate {
                 facts: &facts,
+                earlier: &[RecipientStatus::HardBounced],
                 is_simulator: simulator,
                 address,
                 is_refused_by_crm: refused,

@@ -190,4 +190,4 @@ struct Failed {
 }
 
 #[cfg(test)]
-mod tests;
+pub(crate) mod tests;

@@ -85,6 +85,8 @@ pub struct CorrectionFilter {
     pub sources: Vec<CorrectionSource>,
     /// Suggested for one of these reasons.
     pub reasons: Vec<SuggestionReason>,
+    /// Of which this has become in the CRM.
+    pub pushes: Vec<PushState>,
     /// Of addresses that recipients of this campaign have, or had.
     pub campaign: Option<i64>,
     /// A text in one of the addresses. Not for viewers.
@@ -157,6 +159,7 @@ fn condition(filter: &CorrectionFilter, search: Option<&str>) -> Sql {
     one_of("k.state", filter.states.iter().map(|state| state.code()).collect());
     one_of("k.source", filter.sources.iter().map(|source| source.code()).collect());
     one_of("k.suggestion", filter.reasons.iter().map(|reason| reason.code()).collect());
+    one_of("k.push", filter.pushes.iter().map(|push| push.code()).collect());
     if let Some(campaign) = filter.campaign {
         sql.push(" AND EXISTS (SELECT 1 FROM recipient r WHERE r.campaign_id = ").bind(campaign);
         sql.push(" AND r.email_key IN (k.old_key, k.new_key))");

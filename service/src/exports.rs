@@ -58,11 +58,18 @@ pub(crate) struct Exports {
     long: Semaphore,
 }
 
+impl Services {
+    /// How people reach nachfass with a browser, without a slash at its end; `None` in processes that were not told.
+    pub(crate) fn public_url(&self) -> Option<&str> {
+        self.exports.as_ref().map(|exports| exports.options.public_url.as_str())
+    }
+}
+
 impl Marketer {
     /// How people reach nachfass with a browser, without a slash at its end; `None` in processes that were not told.
     #[must_use]
     pub fn public_url(&self) -> Option<&str> {
-        self.services.exports.as_ref().map(|exports| exports.options.public_url.as_str())
+        self.services.public_url()
     }
 }
 

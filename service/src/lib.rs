@@ -26,6 +26,8 @@ pub mod import;
 pub mod ingest;
 pub mod jobs;
 pub(crate) mod keys;
+#[cfg(test)]
+mod migration_tests;
 pub mod prune;
 pub mod recipients;
 pub mod recount;

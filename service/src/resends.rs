@@ -11,9 +11,11 @@ pub(crate) mod again;
 mod call_off;
 mod job;
 mod list;
+mod look_again;
 #[cfg(test)]
 mod tests;
 
 pub(crate) use call_off::call_off;
 pub use job::{Resent, run};
 pub use list::EarlierAttempt;
+pub(crate) use look_again::look_again;

@@ -1,5 +1,5 @@
 //! What an admin has set for all campaigns: from how many bounces on an address is blocked, from when on a campaign deserves an
-//! alert, and whether people are tracked.
+//! alert, who is asked to correct addresses, and whether people are tracked.
 //!
 //! A setting is a row of the table `setting`: its name as in the API, and its value as JSON. What has no row has its default.
 
@@ -37,11 +37,13 @@ pub struct Settings {
     pub alerts: AlertPolicy,
     /// Whether opens and clicks of single persons are tracked in mails that nachfass sends.
     pub tracking: bool,
+    /// Whether whoever is responsible for a person gets a task in the CRM when bounces block the person's address.
+    pub escalation_tasks: bool,
 }
 
 impl Default for Settings {
     fn default() -> Self {
-        Self { policy: Policy::default(), alerts: AlertPolicy::default(), tracking: true }
+        Self { policy: Policy::default(), alerts: AlertPolicy::default(), tracking: true, escalation_tasks: false }
     }
 }
 
@@ -71,6 +73,8 @@ pub struct SettingsChange {
     pub silent_hours: Option<i64>,
     /// [`Settings::tracking`].
     pub tracking: Option<bool>,
+    /// [`Settings::escalation_tasks`].
+    pub escalation_tasks: Option<bool>,
 }
 
 /// A window of soft bounces, as somebody wishes it.
@@ -133,6 +137,7 @@ impl SettingsChange {
             alerts.silent_hours = within(hours, MAX_SILENT_HOURS, &["silentHours"])?;
         }
         settings.tracking = self.tracking.unwrap_or(settings.tracking);
+        settings.escalation_tasks = self.escalation_tasks.unwrap_or(settings.escalation_tasks);
         Ok(settings)
     }
 }
@@ -159,7 +164,7 @@ fn invalid(field: &[&str], message: impl Into<String>) -> Refusal {
 impl Settings {
     /// Every setting by its name, as it is stored and audited.
     fn entries(&self) -> BTreeMap<&'static str, Value> {
-        let Self { policy, alerts, tracking } = self;
+        let Self { policy, alerts, tracking, escalation_tasks } = self;
         let window = policy.window.map(|window| json!({ "bounces": window.bounces, "ofLastSends": window.of_last }));
         BTreeMap::from([
             ("acceptedSoftBounces", json!(policy.accepted_soft_bounces)),
@@ -172,6 +177,7 @@ impl Settings {
             ("alertMinimumSample", json!(alerts.minimum_sample)),
             ("silentHours", json!(alerts.silent_hours)),
             ("tracking", json!(tracking)),
+            ("escalationTasks", json!(escalation_tasks)),
         ])
     }
 

@@ -23,28 +23,43 @@ pub struct TestDb {
 impl TestDb {
     /// An SQLite file in a folder of its own.
     pub async fn sqlite() -> Self {
+        Self::sqlite_with(None).await
+    }
+
+    /// The same with only so many migrations.
+    async fn sqlite_with(migrations: Option<u32>) -> Self {
         let folder = tempfile::tempdir().expect("a folder");
         let url = Db::sqlite_url(&folder.path().join("test.db"));
-        let db = connect(&url).await;
+        let db = connect(&url, migrations).await;
         Self { db, _folder: folder, drop_with: None }
     }
 
     /// A database of its own on the PostgreSQL server that `NACHFASS_TEST_POSTGRES` names; `None` where it names none.
     pub async fn postgres() -> Option<Self> {
+        Self::postgres_with(None).await
+    }
+
+    /// The same with only so many migrations.
+    async fn postgres_with(migrations: Option<u32>) -> Option<Self> {
         let server = std::env::var("NACHFASS_TEST_POSTGRES").ok()?;
         let name = format!("nachfass_test_{}", ulid::Ulid::generate().to_string().to_lowercase());
         let admin = Db::connect(&DbOptions { url: server.clone(), max_connections: 1 }).await.expect("the test server");
         admin.write().execute_unprepared(&format!("CREATE DATABASE {name}")).await.expect("a database");
         let (base, query) = server.split_once('?').unwrap_or((server.as_str(), ""));
         let prefix = base.rsplit_once('/').map_or(base, |(prefix, _)| prefix);
-        let db = connect(&format!("{prefix}/{name}?{query}")).await;
+        let db = connect(&format!("{prefix}/{name}?{query}"), migrations).await;
         Some(Self { db, _folder: tempfile::tempdir().expect("a folder"), drop_with: Some((admin, name)) })
     }
 
     /// One of each kind that is there.
     pub async fn each() -> Vec<Self> {
-        let mut all = vec![Self::sqlite().await];
-        all.extend(Self::postgres().await);
+        Self::each_with(None).await
+    }
+
+    /// One of each kind that is there, as an earlier version left it: with only so many migrations.
+    pub async fn each_with(migrations: Option<u32>) -> Vec<Self> {
+        let mut all = vec![Self::sqlite_with(migrations).await];
+        all.extend(Self::postgres_with(migrations).await);
         all
     }
 
@@ -57,9 +72,9 @@ impl TestDb {
     }
 }
 
-async fn connect(url: &str) -> Db {
+async fn connect(url: &str, migrations: Option<u32>) -> Db {
     let db = Db::connect(&DbOptions { url: url.to_owned(), max_connections: 8 }).await.expect("a database");
-    migration::Migrator::up(db.write(), None).await.expect("migrations");
+    migration::Migrator::up(db.write(), migrations).await.expect("migrations");
     db
 }
 
@@ -116,6 +131,7 @@ async fn work(services: &Services, id: i64) -> bool {
         JobKind::ApplyCorrection => drop(corrections::follow::run(services, &job).await.expect("followed")),
         JobKind::ImportCorrections => drop(corrections::file::run(services, &job).await.expect("imported")),
         JobKind::PushCorrections => drop(corrections::push::run(services, &job).await.expect("pushed")),
+        JobKind::CreateFollowUps => drop(crm::follow_ups::run(services, &job).await.expect("made")),
         JobKind::ReportToCrm => drop(crm::reports::run(services, &job).await.expect("reported")),
         _ => drop(addresses::actions::run(services, &job).await.expect("acted")),
     }

@@ -34,6 +34,7 @@ mod export;
 #[cfg(test)]
 mod ingest;
 #[cfg(test)]
+mod reminder_actions;
 mod reminders;
 #[cfg(test)]
 mod story;

@@ -6,9 +6,9 @@ use crate::harness::{Api, Site, Source, fixture};
 
 in_every_mode!(those_who_did_not_read);
 
-const MAILGUN: Source = Source::mailgun();
+pub const MAILGUN: Source = Source::mailgun();
 /// In Unix seconds; the file of recipients was sent then.
-const SENT: i64 = 1_772_438_400;
+pub const SENT: i64 = 1_772_438_400;
 
 async fn those_who_did_not_read(site: Site) {
     let site = site.with(&[&MAILGUN]);
@@ -75,19 +75,18 @@ async fn those_who_did_not_read(site: Site) {
     site.assert_counted_right();
 }
 
-async fn preview(api: &Api, rule: &Value) -> Value {
+pub async fn preview(api: &Api, rule: &Value) -> Value {
     let query = "query($rule: ReminderRuleInput!) { reminderPreview(input: $rule) { eligible notEligible { reason count examples } sample { email } nextRunAt } }";
     api.ask(query, json!({ "rule": rule })).await["reminderPreview"].take()
 }
 
 /// Runs a rule now; what came of it.
-async fn run(api: &Api, rule: &str) -> Value {
+pub async fn run(api: &Api, rule: &str) -> Value {
     let query = "mutation($id: ID!) { runReminderNow(ruleId: $id) { job { id } userErrors { message } } }";
     let data = api.ask(query, json!({ "id": rule })).await;
     let job = data["runReminderNow"]["job"]["id"].as_str().unwrap_or_else(|| panic!("{data}"));
     api.finished(job).await;
-    let query =
-        "query($id: ID!) { job(id: $id) { result { added campaign { id } skippedByReason { reason count } } } }";
+    let query = "query($id: ID!) { job(id: $id) { result { added campaign { id } selection { name } skippedByReason { reason count } } } }";
     api.ask(query, json!({ "id": job })).await["job"]["result"].take()
 }
 

@@ -114,6 +114,8 @@ pub struct CorrectionFilter {
     source: Option<Vec<CorrectionSource>>,
     /// Suggested for one of these reasons.
     reason: Option<Vec<SuggestionReason>>,
+    /// Of which one of these has become in the CRM: `FAILED` are those that it does not take.
+    push: Option<Vec<PushState>>,
     /// Of addresses that recipients of this campaign have, or had.
     campaign_id: Option<ID>,
     /// A text in one of the addresses. Only for those who may see personal data.
@@ -128,6 +130,7 @@ impl TryFrom<CorrectionFilter> for corrections::CorrectionFilter {
             states: filter.state.unwrap_or_default().into_iter().map(Into::into).collect(),
             sources: filter.source.unwrap_or_default().into_iter().map(Into::into).collect(),
             reasons: filter.reason.unwrap_or_default().into_iter().map(Into::into).collect(),
+            pushes: filter.push.unwrap_or_default().into_iter().map(Into::into).collect(),
             campaign: filter.campaign_id.as_ref().map(node::campaign).transpose()?,
             search: filter.search,
         })
@@ -177,8 +180,10 @@ impl CorrectionPayload {
 /// A correction by hand.
 #[derive(InputObject)]
 pub struct CorrectAddressInput {
-    /// The address that is wrong.
-    old_email: EmailAddress,
+    /// The address that is wrong. Either this or `recipientId`.
+    old_email: Option<EmailAddress>,
+    /// A recipient whose address is wrong, also where it is none at all.
+    recipient_id: Option<ID>,
     /// The address instead. One that is blocked is refused.
     new_email: EmailAddress,
     /// The person of the CRM whose address it is; found by the address where nothing is said.
@@ -323,7 +328,15 @@ async fn correct(access: &Access, input: CorrectAddressInput) -> service::Result
     let marketer = access.marketer()?;
     let person = input.person_id.as_ref().map(node::person).transpose();
     let person = person.map_err(|refusal| Refusal { field: vec!["personId".to_owned()], ..refusal })?;
-    let old = input.old_email.0.as_str().to_owned();
+    let old = match (input.old_email, &input.recipient_id) {
+        (Some(email), None) => email.0.as_str().to_owned(),
+        (None, Some(id)) => {
+            let key =
+                node::recipient(id).map_err(|refusal| Refusal { field: vec!["recipientId".to_owned()], ..refusal });
+            marketer.written_address(key?).await?
+        }
+        _ => return Err(invalid("oldEmail", "give oldEmail or recipientId: exactly one of them").into()),
+    };
     marketer.correct_address(NewCorrection { old, new: input.new_email.0, person, reason: input.reason }).await
 }
 

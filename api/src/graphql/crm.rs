@@ -2,7 +2,7 @@
 
 use async_graphql::{Context, ID, InputObject, Object};
 use domain::crm::ListKind;
-use service::crm::follow_ups::Wish;
+use service::crm::follow_ups::{self, Wish};
 use service::crm::members::Target;
 use service::crm::{ListQuery, Persons};
 use service::{Access, Refusal, jobs};
@@ -283,8 +283,7 @@ async fn add_to_project(access: &Access, input: AddToProjectInput) -> service::R
 async fn create_follow_ups(access: &Access, input: CreateFollowUpsInput) -> service::Result<jobs::Job> {
     let marketer = access.marketer()?;
     let recipients = input.recipients.into_set(access).map_err(|refusal| within(&["recipients"], refusal))?;
-    let campaign = recipients.campaign().map(|id| node::Key::Campaign(id).id());
-    let link = marketer.public_url().zip(campaign).map(|(url, id)| format!("{url}/campaigns/{}", id.as_str()));
+    let link = marketer.public_url().zip(recipients.campaign()).map(|(url, id)| follow_ups::campaign_link(url, id));
     let wish = Wish {
         title: input.title,
         description: input.description,

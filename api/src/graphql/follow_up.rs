@@ -63,7 +63,8 @@ impl FollowUp {
         self.0.description.as_deref()
     }
 
-    /// The recipient's status when the task was made.
+    /// The recipient's status when the task was made; of a task about an address that bounces have blocked, why: `HARD_BOUNCE` or
+    /// `SOFT_BOUNCES`.
     async fn reason(&self) -> &str {
         &self.0.reason
     }

@@ -350,6 +350,8 @@ mod tests {
         ] {
             assert_eq!(Key::parse(&key.id()), Ok(key));
         }
+        let link = service::crm::follow_ups::campaign_link("https://x.example", 1);
+        assert_eq!(link, format!("https://x.example/campaigns/{}", Key::Campaign(1).id().as_str()));
         assert_eq!(recipient(&Key::Recipient(recipient_key).id()), Ok(recipient_key));
         let error = campaign(&Key::Job(8).id()).expect_err("a job is no campaign");
         assert_eq!(error.message, "the id of a Campaign is needed here, and this is the id of a Job");

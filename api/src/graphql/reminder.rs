@@ -2,6 +2,7 @@
 
 use async_graphql::{Context, Enum, ID, InputObject, Object, SimpleObject};
 use chrono::Weekday;
+use domain::crm::ListKind;
 use domain::reminder::SendWindow as Window;
 use service::Access;
 use service::reminders::{self, NotEligible, Preview, Reminded, ReminderTerms, Scope};
@@ -9,6 +10,7 @@ use service::reminders::{self, NotEligible, Preview, Reminded, ReminderTerms, Sc
 use super::campaign::Campaign;
 use super::errors::{Result, UserError};
 use super::job_result::JobResult;
+use super::loaders::ListId;
 use super::node::{self, Key};
 use super::recipient::Recipient;
 use super::scalars::{DateTime, at, int};

@@ -31,6 +31,9 @@ pub struct Settings {
     silent_hours: i32,
     /// Whether opens and clicks of single persons are tracked in mails that nachfass sends.
     tracking: bool,
+    /// Whether whoever is responsible for a person gets a task in the CRM when an address of theirs is blocked by a hard bounce or too many soft
+    /// ones. Blocks by hand, and refusals because of the sender, make none.
+    escalation_tasks: bool,
 }
 
 /// So many soft bounces among the latest mails to an address.
@@ -50,7 +53,7 @@ impl From<Window> for BounceWindow {
 
 impl From<settings::Settings> for Settings {
     fn from(settings: settings::Settings) -> Self {
-        let settings::Settings { policy, alerts, tracking } = settings;
+        let settings::Settings { policy, alerts, tracking, escalation_tasks } = settings;
         Self {
             accepted_soft_bounces: count(policy.accepted_soft_bounces),
             soft_bounce_window: policy.window.map(Into::into),
@@ -62,6 +65,7 @@ impl From<settings::Settings> for Settings {
             alert_minimum_sample: int(alerts.minimum_sample),
             silent_hours: alerts.silent_hours.into(),
             tracking,
+            escalation_tasks,
         }
     }
 }
@@ -94,6 +98,9 @@ pub struct SettingsInput {
     silent_hours: Option<i32>,
     /// Whether opens and clicks of single persons are tracked in mails that nachfass sends.
     tracking: Option<bool>,
+    /// Whether whoever is responsible for a person gets a task in the CRM when an address of theirs is blocked by a hard bounce or too many soft
+    /// ones. Blocks by hand, and refusals because of the sender, make none.
+    escalation_tasks: Option<bool>,
 }
 
 /// So many soft bounces among the latest mails to an address.
@@ -124,6 +131,7 @@ impl From<SettingsInput> for SettingsChange {
             alert_minimum_sample: input.alert_minimum_sample.map(Into::into),
             silent_hours: input.silent_hours.map(Into::into),
             tracking: input.tracking,
+            escalation_tasks: input.escalation_tasks,
         }
     }
 }

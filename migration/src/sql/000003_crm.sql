@@ -113,10 +113,10 @@ CREATE INDEX project_member_person ON project_member (person_id);
 -- A task for somebody who is responsible for a person.
 CREATE TABLE follow_up (
     id {ID},
-    -- Of the campaign, the person or company, and the title: there is one of each.
+    -- Of the campaign, the person or company, and the title; or of the address and the bounce since which it is blocked: there is one of each.
     key {KEY_TEXT} NOT NULL UNIQUE,
     crm_id {KEY_TEXT},
-    -- Null for a task of the built-in CRM that no campaign is behind.
+    -- Null for a task that no campaign is behind.
     campaign_id BIGINT REFERENCES campaign (id),
     recipient BIGINT,
     person_id BIGINT NOT NULL REFERENCES person (id),
@@ -124,7 +124,7 @@ CREATE TABLE follow_up (
     owner TEXT,
     title TEXT NOT NULL,
     description TEXT,
-    -- Why: a word in capitals, the recipient's status then.
+    -- Why: a word in capitals, the recipient's status then, or why the address was blocked.
     reason TEXT NOT NULL,
     due_at BIGINT,
     -- 1 to be made, 2 being made: the CRM may have it or not, 3 made, 4 refused by the CRM

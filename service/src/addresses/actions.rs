@@ -141,12 +141,12 @@ pub async fn run(services: &Services, job: &ClaimedJob) -> Result<Acted> {
         let ids = payload.set.next(&transaction, position.after, CHUNK).await?;
         let last = ids.last().copied();
         let states = lock(&transaction, ids).await?;
-        let policy = settings::load(&transaction).await?.policy;
+        let settings = settings::load(&transaction).await?;
         let mut changed = Vec::with_capacity(states.len());
         for mut state in states {
             match act(job.kind, &payload, &mut state, now) {
                 Decision::Change => {
-                    state.judge(&policy, now, None);
+                    state.judge(&settings.policy, now, None);
                     changed.push(state);
                 }
                 Decision::Leave => position.unchanged += 1,
@@ -154,7 +154,7 @@ pub async fn run(services: &Services, job: &ClaimedJob) -> Result<Acted> {
             }
         }
         state::write_marks(&transaction, &changed).await?;
-        state::follow_up(&transaction, &changed, &job.created_by, Some(job.id), now).await?;
+        state::follow_up(&transaction, &changed, &settings, &job.created_by, Some(job.id), now).await?;
         position.changed += i64::try_from(changed.len()).unwrap_or_default();
         let progress = position.progress();
         match last {

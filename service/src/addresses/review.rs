@@ -51,16 +51,16 @@ pub async fn run(services: &Services, job: &ClaimedJob) -> Result<Reviewed> {
         let ids = rows.iter().map(|row| row.try_get_by_index(0)).collect::<Result<Vec<i64>, _>>()?;
         let last = ids.last().copied();
         let mut states = lock(&transaction, ids).await?;
-        let policy = settings::load(&transaction).await?.policy;
+        let settings = settings::load(&transaction).await?;
         reviewed.looked_at += i64::try_from(states.len()).unwrap_or_default();
         states.retain_mut(|state| {
             let before = *state.judgement();
-            state.judge(&policy, now, None);
+            state.judge(&settings.policy, now, None);
             let after = state.judgement();
             (before.health, before.blocked) != (after.health, after.blocked)
         });
         state::write_marks(&transaction, &states).await?;
-        state::follow_up(&transaction, &states, SYSTEM, Some(job.id), now).await?;
+        state::follow_up(&transaction, &states, &settings, SYSTEM, Some(job.id), now).await?;
         reviewed.changed += i64::try_from(states.len()).unwrap_or_default();
         let progress = JobProgress { done: reviewed.looked_at, total: None, skipped: 0 };
         match last {

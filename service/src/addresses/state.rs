@@ -10,8 +10,11 @@ use sea_orm::{ConnectionTrait, DbErr, QueryResult, Value};
 
 use super::settle;
 use crate::batch::{Batch, Column};
+use crate::crm::follow_ups::escalations::{self, Escalation};
 use crate::crm::reports::{self, ReportKind};
 use crate::error::Result;
+use crate::recipients::RecipientKey;
+use crate::settings::Settings;
 
 /// The columns of a [`State`], as `address`.
 pub(crate) const COLUMNS: &str = "address.id, address.outcomes, address.last_reason, address.last_reason_at, address.complained_at, \
@@ -37,8 +40,24 @@ pub(crate) struct State {
     judgement: Judgement,
     /// The event that the block rests on.
     block_event: Option<i64>,
+    /// Whose event that was, where it came in just now.
+    block_recipient: Option<RecipientKey>,
     /// As it was found.
     before: Standing,
+}
+
+/// An event that may bring about a block.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Cause {
+    /// Which one.
+    pub event: i64,
+    /// Whose it is.
+    pub recipient: Option<RecipientKey>,
+}
+
+/// Whether a block rests on what was reported, and not on what people did.
+const fn is_reported(reason: BlockReason) -> bool {
+    matches!(reason, BlockReason::HardBounce | BlockReason::SoftBounces)
 }
 
 /// Reads a state from a row in which [`COLUMNS`] begin at column `start`.
@@ -71,6 +90,7 @@ pub(crate) fn read(row: &QueryResult, start: usize) -> Result<State, DbErr> {
             blocked,
         },
         block_event: row.try_get_by_index(start + 8)?,
+        block_recipient: None,
         before: Standing { blocked: blocked.map(|(_, reason)| reason), consent },
     })
 }
@@ -82,12 +102,13 @@ impl State {
     }
 
     /// Judges it anew. `cause` is the event that may have brought about a block that there was not before.
-    pub(crate) fn judge(&mut self, policy: &Policy, now: Timestamp, cause: Option<i64>) {
+    pub(crate) fn judge(&mut self, policy: &Policy, now: Timestamp, cause: Option<Cause>) {
         let known = self.judgement.blocked;
         self.judgement = self.outcomes.judge(policy, &self.marks, now);
         if self.judgement.blocked != known {
-            let is_reported = |reason| matches!(reason, BlockReason::HardBounce | BlockReason::SoftBounces);
-            self.block_event = cause.filter(|_| self.judgement.blocked.is_some_and(|(_, reason)| is_reported(reason)));
+            let cause = cause.filter(|_| self.judgement.blocked.is_some_and(|(_, reason)| is_reported(reason)));
+            self.block_event = cause.map(|cause| cause.event);
+            self.block_recipient = cause.and_then(|cause| cause.recipient);
         }
     }
 
@@ -192,11 +213,13 @@ pub(crate) async fn write_marks<C: ConnectionTrait>(connection: &C, states: &[St
     batch.execute(connection, &sql, []).await.map(|_| ())
 }
 
-/// Audits every change of whether these addresses may be written to, and has their recipients settled. The audit log names the `job`
-/// that brought it about; where there is none, the event behind a block.
+/// Audits every change of whether these addresses may be written to, has their recipients settled and, where the settings say so, tasks
+/// made for those that bounces have blocked. The audit log names the `job` that brought it about; where there is none, the event behind a
+/// block.
 pub(crate) async fn follow_up<C: ConnectionTrait>(
     connection: &C,
     states: &[State],
+    settings: &Settings,
     subject: &str,
     job: Option<i64>,
     now: Timestamp,
@@ -218,6 +241,9 @@ pub(crate) async fn follow_up<C: ConnectionTrait>(
     }
     let reports: Vec<_> = changed.iter().flat_map(|state| state.reports()).collect();
     reports::note(connection, &reports, subject, now).await?;
+    if settings.escalation_tasks {
+        escalations::order(connection, changed.iter().filter_map(|state| state.escalation()).collect(), now).await?;
+    }
     let ids: Vec<i64> = changed.iter().filter(|state| state.skips_differ()).map(|state| state.id).collect();
     settle::request(connection, ids, subject, now).await
 }
@@ -253,6 +279,13 @@ impl State {
         let consent = !before.consent.is_withdrawn() && after.consent.is_withdrawn();
         let kinds = block.into_iter().chain(consent.then_some(ReportKind::ConsentWithdrawn));
         kinds.map(|kind| (self.id, kind)).collect()
+    }
+
+    /// The block, where bounces have brought it about and there was none before.
+    fn escalation(&self) -> Option<Escalation> {
+        let (blocked_at, reason) = self.judgement.blocked.filter(|(_, reason)| is_reported(*reason))?;
+        let (address, event, recipient) = (self.id, self.block_event, self.block_recipient);
+        self.before.blocked.is_none().then_some(Escalation { address, blocked_at, reason, event, recipient })
     }
 
     fn skips_differ(&self) -> bool {

@@ -7,8 +7,8 @@ use domain::{EventKind, Timestamp};
 use sea_orm::{ConnectionTrait, DatabaseBackend};
 
 use super::create;
-use super::pending::Pending;
-use crate::addresses::state::{self, State};
+use super::pending::{Pending, RecipientKey};
+use crate::addresses::state::{self, Cause, State};
 use crate::batch::{Batch, Column};
 use crate::error::Result;
 use crate::settings;
@@ -25,8 +25,8 @@ struct Report {
     outcomes: Vec<(Timestamp, Outcome)>,
     /// The latest failure in the server's words.
     reason: Option<(Timestamp, String)>,
-    /// The latest failure's event.
-    failure: Option<(Timestamp, i64)>,
+    /// The latest failure's event, and whose it is.
+    failure: Option<(Timestamp, i64, Option<RecipientKey>)>,
     complained_at: Option<Timestamp>,
     last_complained_at: Option<Timestamp>,
     unsubscribed_at: Option<Timestamp>,
@@ -59,7 +59,7 @@ impl Reports {
             if outcome != Outcome::Delivered {
                 let reason = event.diagnostic.clone().map(|words| (at, words));
                 report.reason = report.reason.take().max(reason);
-                report.failure = report.failure.max(Some((at, event.id)));
+                report.failure = report.failure.max(Some((at, event.id, event.matched)));
             }
         }
     }
@@ -77,7 +77,7 @@ impl Reports {
             addresses = lock(connection, self.by_key.keys()).await?;
         }
         // Read behind the lock: whoever changes the rules reviews the addresses after that, and has to wait for these.
-        let policy = settings::load(connection).await?.policy;
+        let settings = settings::load(connection).await?;
         let mut states = Vec::with_capacity(addresses.len());
         for (key, report) in self.by_key {
             let Some(mut address) = addresses.remove(&key) else { continue };
@@ -89,11 +89,12 @@ impl Reports {
             address.consent.complained_at = address.consent.complained_at.max(report.last_complained_at);
             address.unsubscribed_at = address.unsubscribed_at.max(report.unsubscribed_at);
             address.subscribed_at = address.subscribed_at.max(report.subscribed_at);
-            address.judge(&policy, now, report.failure.map(|(_, event)| event));
+            let cause = report.failure.map(|(_, event, whose)| Cause { event, recipient: whose.map(Into::into) });
+            address.judge(&settings.policy, now, cause);
             states.push(address);
         }
         state::write_reported(connection, &states).await?;
-        state::follow_up(connection, &states, SYSTEM, None, now).await
+        state::follow_up(connection, &states, &settings, SYSTEM, None, now).await
     }
 }
 

@@ -19,6 +19,12 @@ pub struct RecipientKey {
     pub number: i64,
 }
 
+impl From<RecipientKey> for crate::recipients::RecipientKey {
+    fn from(RecipientKey { campaign, number }: RecipientKey) -> Self {
+        Self { campaign, number }
+    }
+}
+
 /// An event that is to be matched and applied.
 #[derive(Clone, Debug)]
 pub struct Pending {

@@ -24,7 +24,7 @@ use crate::testing::{TestClock, TestDb};
 
 /// Reads lines of `kind second id campaign ref message address url`, a dash for nothing. A bounce's kind may be followed by its
 /// class: `SOFT_BOUNCE/MAILBOX_FULL`.
-struct Lines(Create);
+pub struct Lines(pub Create);
 
 impl DeliveryReader for Lines {
     fn read(&self, delivery: &StoredDelivery) -> Result<Reading, ReadError> {

@@ -16,6 +16,7 @@ use crate::audit;
 use crate::db::{execute, query_one};
 use crate::error::{Refusal, RefusalCode, Result, ServiceError};
 use crate::jobs::{self, Job, JobKind, NewJob};
+use crate::recipients::RecipientKey;
 
 /// A correction by hand.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -64,6 +65,17 @@ impl Marketer {
         let (new, person) = (correction.new, correction.person);
         let wanted = Wanted { old_email, old_key, new, person, reason, suggestion: None };
         self.apply_one(wanted, CorrectionSource::Manual).await
+    }
+
+    /// The address of a recipient as it is written, valid or not: for [`NewCorrection::old`].
+    ///
+    /// # Errors
+    /// A refusal where there is no such recipient; those of the database.
+    pub async fn written_address(&self, recipient: RecipientKey) -> Result<String> {
+        let sql = "SELECT email FROM recipient WHERE campaign_id = $1 AND number = $2";
+        let row = query_one(self.services.db.read(), sql, [recipient.campaign.into(), recipient.number.into()]).await?;
+        let none = || Refusal::field(RefusalCode::NotFound, &["recipientId"], "there is no such recipient");
+        Ok(row.ok_or_else(none)?.try_get_by_index(0)?)
     }
 
     /// Applies a suggestion, as [`Marketer::correct_address`] does.

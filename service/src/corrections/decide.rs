@@ -18,6 +18,7 @@ use crate::apply::create;
 use crate::batch::{Batch, Column};
 use crate::error::Result;
 use crate::jobs::{self, JobKind, NewJob};
+use crate::settings;
 
 /// A correction that somebody wants.
 #[derive(Clone, Debug)]
@@ -314,7 +315,8 @@ impl Addresses {
         }
         changed.sort_by_key(|state| state.id);
         state::write_reported(connection, &changed).await?;
-        state::follow_up(connection, &changed, terms.subject, terms.job, terms.now).await
+        let settings = settings::load(connection).await?;
+        state::follow_up(connection, &changed, &settings, terms.subject, terms.job, terms.now).await
     }
 }
 

@@ -3,15 +3,21 @@
 //! A job notes the tasks down, each with a key of its own, and then has them made in the CRM. A task that is being made when the worker is
 //! killed, or whose answer is lost, is looked for by its key before it is made.
 
+pub(crate) mod escalations;
+
 use std::collections::{HashMap, HashSet};
 
+use base64::Engine;
+use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use domain::Timestamp;
 use domain::crm::{CrmError, NewTask};
+use domain::health::BlockReason;
 use domain::status::RecipientStatus;
 use sea_orm::{ConnectionTrait, DatabaseTransaction, DbErr, QueryResult};
 use serde::{Deserialize, Serialize};
 use sha2::{Digest, Sha256};
 
+use self::escalations::Escalation;
 use super::source::{self, After, NOT_IN_CRM, Somebody, Source};
 use crate::access::{Marketer, Reader, Services};
 use crate::audit;
@@ -84,7 +90,7 @@ pub struct FollowUp {
     pub title: String,
     /// More about it; hidden from viewers.
     pub description: Option<String>,
-    /// The recipient's status when it was made, by its name.
+    /// The recipient's status when it was made, or why the address was blocked that it is about; by its name.
     pub reason: String,
     /// The day on which it is due.
     pub due_at: Option<Timestamp>,
@@ -109,11 +115,22 @@ pub struct FollowUpFilter {
     pub done: Option<bool>,
 }
 
+/// What tasks a job makes, as it stands there.
 #[derive(Clone, Debug, Serialize, Deserialize)]
-#[serde(rename_all = "camelCase")]
-struct Payload {
-    recipients: RecipientSet,
-    wish: Wish,
+#[serde(untagged)]
+enum Payload {
+    /// Those that somebody wishes.
+    Wished {
+        /// For those who are responsible for these.
+        recipients: RecipientSet,
+        /// What they are like.
+        wish: Wish,
+    },
+    /// Those for addresses that were blocked.
+    Escalated {
+        /// Each once, in the order of their ids.
+        escalations: Vec<Escalation>,
+    },
 }
 
 #[derive(Clone, Debug, Default, Serialize, Deserialize)]
@@ -165,7 +182,8 @@ impl Marketer {
         let kind = JobKind::CreateFollowUps;
         let queue = if matches!(recipients, RecipientSet::Ids(_)) { Queue::Interactive } else { kind.queue() };
         let campaign = recipients.campaign();
-        let payload = serde_json::to_value(Payload { recipients, wish: Wish { title, description, ..wish } })?;
+        let wish = Wish { title, description, ..wish };
+        let payload = serde_json::to_value(Payload::Wished { recipients, wish })?;
         let transaction = self.services.db.begin().await?;
         let job = NewJob { queue, ..NewJob::new(kind, payload, &self.subject.id, now) };
         let job = jobs::enqueue(&transaction, job, now).await?;
@@ -277,7 +295,7 @@ impl Reader {
 pub async fn run(services: &Services, job: &ClaimedJob) -> Result<Made> {
     let payload: Payload = serde_json::from_value(job.payload.clone())?;
     let position = job.position.clone().map(serde_json::from_value).transpose()?.unwrap_or_default();
-    let mut work = Work { services, job, source: Source::Recipients(payload.recipients), wish: payload.wish, position };
+    let mut work = Work { services, job, payload, position };
     while !work.position.collected {
         work.collect().await?;
     }
@@ -291,9 +309,22 @@ pub async fn run(services: &Services, job: &ClaimedJob) -> Result<Made> {
 struct Work<'a> {
     services: &'a Services,
     job: &'a ClaimedJob,
-    source: Source,
-    wish: Wish,
+    payload: Payload,
     position: Position,
+}
+
+/// Tasks to be noted down at once.
+struct Chunk {
+    title: String,
+    /// Of those that have none of their own.
+    description: Option<String>,
+    due: Option<Timestamp>,
+    /// As [`TASK`].
+    tasks: Batch,
+    /// How many persons or addresses they are for.
+    known: i64,
+    /// Where to go on; nowhere where these are the last ones.
+    next: Option<After>,
 }
 
 /// Who is responsible for a person, and of which company that is.
@@ -311,6 +342,7 @@ const TASK: &[(&str, Column)] = &[
     ("owner_id", Column::Text),
     ("owner", Column::Text),
     ("reason", Column::Text),
+    ("description", Column::Text),
 ];
 
 impl Work<'_> {
@@ -327,80 +359,46 @@ impl Work<'_> {
         Ok(transaction.commit().await?)
     }
 
-    /// Notes the tasks for the next recipients.
+    /// Notes the next tasks.
     async fn collect(&mut self) -> Result<()> {
         let transaction = self.services.db.begin_keyed().await?;
-        let (somebody, next) = self.source.next(&transaction, self.position.after, CHUNK).await?;
-        let mut batch = Batch::new(TASK);
-        let mut keys = HashSet::new();
-        let mut known = 0;
-        let mut responsible = responsible(&transaction, &somebody).await?;
-        for Somebody { person, recipient, example } in somebody {
-            let skipped = &mut self.position.made.skipped_by_reason;
-            let Some((person, recipient)) = person.zip(recipient) else {
-                Skipped::add(skipped, NOT_IN_CRM, &example);
-                continue;
-            };
-            let found = responsible.remove(&recipient);
-            let Some(Responsible { company, owner: Some((owner_id, owner)), status }) = found else {
-                Skipped::add(skipped, NO_OWNER, &example);
-                continue;
-            };
-            let whose = match company.filter(|_| self.wish.per == Scope::Company) {
-                Some(company) => format!("company:{company}"),
-                None => format!("person:{person}"),
-            };
-            known += 1;
-            let key = self.key(recipient.campaign, &whose);
-            if keys.insert(key.clone()) {
-                batch.push([
-                    key.into(),
-                    recipient.campaign.into(),
-                    recipient.number.into(),
-                    person.into(),
-                    owner_id.into(),
-                    owner.into(),
-                    status.as_str().into(),
-                ]);
+        let (after, skipped) = (self.position.after, &mut self.position.made.skipped_by_reason);
+        let chunk = match &self.payload {
+            Payload::Wished { recipients, wish } => wished(&transaction, recipients, wish, after, skipped).await?,
+            Payload::Escalated { escalations } => {
+                let public_url = self.services.public_url();
+                let link = |campaign| public_url.map(|url| campaign_link(url, campaign));
+                escalations::chunk(&transaction, escalations, link, after, skipped).await?
             }
-        }
-        let wanted = self.note(&transaction, batch).await?;
+        };
+        let (known, next) = (chunk.known, chunk.next);
+        let wanted = self.note(&transaction, chunk).await?;
         self.position.wanted += wanted;
         self.position.made.unchanged += known - wanted;
         (self.position.after, self.position.collected) = (next, next.is_none());
         self.save(transaction).await
     }
 
-    /// There is one task of this key: for a campaign, a person or company, and a title.
-    fn key(&self, campaign: i64, whose: &str) -> String {
-        let text = format!("{campaign}\n{whose}\n{}", self.wish.title);
-        let digest = Sha256::digest(text.as_bytes());
-        let short: String = digest.iter().take(10).map(|byte| format!("{byte:02x}")).collect();
-        format!("nachfass-{short}")
-    }
-
-    async fn note<C: ConnectionTrait>(&self, connection: &C, batch: Batch) -> Result<i64> {
-        if batch.is_empty() {
+    async fn note<C: ConnectionTrait>(&self, connection: &C, chunk: Chunk) -> Result<i64> {
+        if chunk.tasks.is_empty() {
             return Ok(0);
         }
-        let description = [self.wish.description.as_deref(), self.wish.link.as_deref()];
-        let description: Vec<&str> = description.into_iter().flatten().collect();
-        let description = Some(description.join("\n")).filter(|text| !text.is_empty());
         let sql = format!(
             "INSERT INTO follow_up (key, campaign_id, recipient, person_id, owner_id, owner, reason, title, description, due_at, state, \
                 job_id, created_by, created_at) \
-             SELECT key, campaign_id, recipient, person_id, owner_id, owner, reason, {{1}}, {{2}}, {{3}}, {WANTED}, {{4}}, {{5}}, {{6}} \
+             SELECT key, campaign_id, recipient, person_id, owner_id, owner, reason, {{1}}, COALESCE(description, {{2}}), {{3}}, {WANTED}, \
+                {{4}}, {{5}}, {{6}} \
              FROM {{rows}} WHERE true ON CONFLICT (key) DO NOTHING"
         );
         let more = [
-            self.wish.title.clone().into(),
-            description.into(),
-            self.wish.due.map(Timestamp::micros).into(),
+            chunk.title.into(),
+            chunk.description.into(),
+            chunk.due.map(Timestamp::micros).into(),
             self.job.id.into(),
             self.job.created_by.clone().into(),
             self.services.now().micros().into(),
         ];
-        Ok(i64::try_from(batch.execute(connection, &sql, more).await?).unwrap_or(i64::MAX))
+        Ok(i64::try_from(chunk.tasks.execute(connection, &sql, more).await?).unwrap_or(i64::MAX))
     }
 
     /// Has the next tasks made; what the job did where there are none left.
@@ -451,9 +449,72 @@ impl Work<'_> {
     }
 }
 
+/// The tasks for the next recipients.
+async fn wished<C: ConnectionTrait>(
+    connection: &C,
+    recipients: &RecipientSet,
+    wish: &Wish,
+    after: Option<After>,
+    skipped: &mut Vec<Skipped>,
+) -> Result<Chunk> {
+    let source = Source::Recipients(recipients.clone());
+    let (somebody, next) = source.next(connection, after, CHUNK).await?;
+    let mut tasks = Batch::new(TASK);
+    let mut keys = HashSet::new();
+    let mut known = 0;
+    let mut responsible = responsible(connection, &somebody).await?;
+    for Somebody { person, recipient, example } in somebody {
+        let Some((person, recipient)) = person.zip(recipient) else {
+            Skipped::add(skipped, NOT_IN_CRM, &example);
+            continue;
+        };
+        let found = responsible.remove(&recipient);
+        let Some(Responsible { company, owner: Some((owner_id, owner)), status }) = found else {
+            Skipped::add(skipped, NO_OWNER, &example);
+            continue;
+        };
+        let whose = match company.filter(|_| wish.per == Scope::Company) {
+            Some(company) => format!("company:{company}"),
+            None => format!("person:{person}"),
+        };
+        known += 1;
+        // There is one task for a campaign, a person or company, and a title.
+        let key = key(&format!("{}\n{whose}\n{}", recipient.campaign, wish.title));
+        if keys.insert(key.clone()) {
+            tasks.push([
+                key.into(),
+                recipient.campaign.into(),
+                recipient.number.into(),
+                person.into(),
+                owner_id.into(),
+                owner.into(),
+                status.as_str().into(),
+                None::<String>.into(),
+            ]);
+        }
+    }
+    let description: Vec<&str> = [wish.description.as_deref(), wish.link.as_deref()].into_iter().flatten().collect();
+    let description = Some(description.join("\n")).filter(|text| !text.is_empty());
+    Ok(Chunk { title: wish.title.clone(), description, due: wish.due, tasks, known, next })
+}
+
+/// The key of the one task that this describes.
+fn key(text: &str) -> String {
+    let digest = Sha256::digest(text.as_bytes());
+    let short: String = digest.iter().take(10).map(|byte| format!("{byte:02x}")).collect();
+    format!("nachfass-{short}")
+}
+
+/// Where whoever does a task can look at a campaign: by its global id, under the public URL.
+#[must_use]
+pub fn campaign_link(public_url: &str, campaign: i64) -> String {
+    format!("{public_url}/campaigns/{}", URL_SAFE_NO_PAD.encode(format!("Campaign:{campaign}")))
+}
+
 fn read_task(row: &QueryResult) -> Result<(i64, bool, NewTask), DbErr> {
     let (description, reason): (Option<String>, String) = (row.try_get_by_index(7)?, row.try_get_by_index(8)?);
-    let lines = [description, Some(format!("Status: {reason}"))];
+    let is_block = BlockReason::ALL.iter().any(|known| known.as_str() == reason);
+    let lines = [description, Some(format!("{}: {reason}", if is_block { "Reason" } else { "Status" }))];
     let task = NewTask {
         key: row.try_get_by_index(2)?,
         owner: row.try_get_by_index(3)?,

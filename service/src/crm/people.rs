@@ -19,6 +19,10 @@ pub(crate) const PERSON: &str = "COALESCE((SELECT known.id FROM person known WHE
     (SELECT known.id FROM person_email e JOIN person known ON known.id = e.person_id \
         WHERE e.email_key = r.email_key AND known.deleted_at IS NULL ORDER BY known.is_former_employee, known.id LIMIT 1))";
 
+/// The id of the person who has the address `a`, or null: of several, as for a recipient.
+pub(crate) const HOLDER: &str = "(SELECT known.id FROM person_email h JOIN person known ON known.id = h.person_id \
+    WHERE h.email_key = a.email_key AND known.deleted_at IS NULL ORDER BY known.is_former_employee, known.id LIMIT 1)";
+
 /// Whether the CRM says that the person must not be written to who the recipient `r` is; never null.
 pub(crate) const REFUSED_BY_CRM: &str = "EXISTS (SELECT 1 FROM person p WHERE p.id = \
     COALESCE((SELECT known.id FROM person known WHERE known.crm_id = r.crm_id AND known.deleted_at IS NULL), \

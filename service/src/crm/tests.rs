@@ -1,6 +1,7 @@
 //! The CRM over real databases, with a CRM that fails in every way it can.
 
 mod contract;
+mod escalations;
 mod fake;
 mod follow_ups;
 mod members;

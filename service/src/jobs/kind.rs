@@ -94,12 +94,11 @@ impl JobKind {
             | Self::SuggestCorrections
             | Self::ImportMembers
             | Self::ReloadRecipients
-            | Self::Resend => Queue::Bulk,
-            Self::Rematch
-            | Self::SettleRecipients
+            | Self::Resend
+            // A CRM that does not answer must not hold up what providers report.
             | Self::ReportToCrm
-            | Self::ApplyCorrection
-            | Self::PushCorrections => Queue::Events,
+            | Self::PushCorrections => Queue::Bulk,
+            Self::Rematch | Self::SettleRecipients | Self::ApplyCorrection => Queue::Events,
             Self::CheckReminders | Self::CheckAlerts | Self::Notify => Queue::Interactive,
         }
     }

@@ -15,6 +15,7 @@ use crate::db::{execute, query_all};
 use crate::error::Result;
 use crate::recipients::RecipientKey;
 use crate::resends::again::{self, Target};
+use crate::resends::look_again;
 use crate::rollup::RollUp;
 
 /// As many recipients are looked at in one transaction.
@@ -22,8 +23,8 @@ const CHUNK: i64 = 2_000;
 
 /// Takes those out who are still to get a reminder by this campaign and have responded, complained, unsubscribed or bounced since they
 /// were chosen, or whose address may not be written to any more. Recipients of a campaign that reminds of another become `BLOCKED`, with the
-/// reason. Of a campaign that is sent again, the new attempt is taken back: they are what they were before. Says how many they were; nobody
-/// where the campaign reminds of none. To be done immediately before a campaign, or a part of it, is sent.
+/// reason. Of a campaign that is sent again, the new attempt is taken back: they are what they were before; also where that is no reminder and
+/// an earlier attempt has reached them after all. Says how many they were. To be done immediately before a campaign, or a part of it, is sent.
 ///
 /// # Errors
 /// Those of the database; what was committed by then stays, and the rest is done by the next call.
@@ -42,7 +43,7 @@ pub async fn take_out(services: &Services, campaign: i64) -> Result<usize> {
         let Reminder { rule, campaign, round } = reminder;
         execute(services.db.write(), sql, [rule, campaign, round, began.micros()].map(Into::into)).await?;
     }
-    Ok(total)
+    Ok(total + look_again(services, campaign).await?)
 }
 
 /// The reminders that somebody gets by this campaign: the one that it was made for, and those that are attempts of it. With their rules,

@@ -38,13 +38,16 @@ pub(crate) struct Target {
     address: Address,
     is_refused_by_crm: bool,
     corrected_at: Option<Timestamp>,
+    /// What became of the attempts before.
+    pub earlier: Vec<RecipientStatus>,
 }
 
 impl Target {
     /// As the domain asks about it.
-    pub(crate) const fn candidate(&self) -> Candidate<'_> {
+    pub(crate) fn candidate(&self) -> Candidate<'_> {
         Candidate {
             facts: &self.facts,
+            earlier: &self.earlier,
             is_simulator: self.is_simulator,
             address: self.address,
             is_refused_by_crm: self.is_refused_by_crm,
@@ -87,7 +90,31 @@ pub(crate) async fn lock<C: ConnectionTrait>(connection: &C, keys: &[RecipientKe
          ORDER BY r.campaign_id, r.number {lock}"
     );
     let rows = batch.query(connection, &sql, []).await?;
-    rows.iter().map(read).collect()
+    let mut targets = rows.iter().map(read).collect::<Result<Vec<Target>>>()?;
+    add_earlier(connection, &mut targets).await?;
+    Ok(targets)
+}
+
+/// Reads what became of the earlier attempts of those who were sent to again.
+async fn add_earlier<C: ConnectionTrait>(connection: &C, targets: &mut [Target]) -> Result<()> {
+    let mut batch = Batch::new(KEY);
+    for Target { key, .. } in targets.iter().filter(|target| target.attempt > 1) {
+        batch.push([key.campaign.into(), key.number.into()]);
+    }
+    if batch.is_empty() {
+        return Ok(());
+    }
+    let sql = "SELECT e.campaign_id, e.number, e.status FROM {rows} CROSS JOIN attempt e \
+               WHERE e.campaign_id = rows.campaign_id AND e.number = rows.number";
+    let mut earlier: HashMap<RecipientKey, Vec<RecipientStatus>> = HashMap::new();
+    for row in batch.query(connection, sql, []).await? {
+        let key = RecipientKey { campaign: row.try_get_by_index(0)?, number: row.try_get_by_index(1)? };
+        earlier.entry(key).or_default().extend(RecipientStatus::from_code(row.try_get_by_index(2)?));
+    }
+    for target in targets {
+        target.earlier = earlier.remove(&target.key).unwrap_or_default();
+    }
+    Ok(())
 }
 
 fn read(row: &QueryResult) -> Result<Target> {
@@ -107,6 +134,7 @@ fn read(row: &QueryResult) -> Result<Target> {
         is_refused_by_crm: row.try_get_by_index(10)?,
         attempt: row.try_get_by_index::<i32>(11)?.into(),
         facts: facts_row::read(row, 12)?,
+        earlier: Vec::new(),
     })
 }
 

@@ -12,6 +12,7 @@ use super::job::CHUNK;
 use crate::error::{RefusalCode, ServiceError};
 use crate::jobs::ClaimedJob;
 use crate::recipients::{RecipientFilter, RecipientKey, RecipientSet, RecipientsWhere};
+use crate::reminders::take_out;
 use crate::reminders::tests::{Fixture, Somebody, WELL, at, counts, refused, sent, with};
 
 const READY: (RecipientStatus, Option<SkipReason>) = (RecipientStatus::Ready, None);
@@ -143,6 +144,27 @@ async fn only_updated_is_for_those_whose_address_was_corrected_since_it_failed()
         // It fails again: it was not corrected since.
         fixture.set(campaign, 1, &Facts { hard_bounced_at: Some(at(9)), ..later(&bounced(Gravity::Hard), 9) }).await;
         assert_eq!(fixture.resend(campaign, ResendScope::OnlyUpdated).await.added, 0);
+        fixture.close().await;
+    }
+}
+
+#[tokio::test]
+async fn whom_an_earlier_mail_reached_after_all_is_taken_back_and_not_sent_to_again() {
+    for fixture in Fixture::each().await {
+        let campaign =
+            fixture.campaign("spring", CampaignState::Sent, &[0; 4].map(|_| with(bounced(Gravity::Soft)))).await;
+        assert_eq!(fixture.resend(campaign, ResendScope::Chosen).await.added, 4);
+        // Of three the first mail arrives after all; one of these is being sent to again, and one fails again.
+        let late = "UPDATE attempt SET status = $1, delivered_at = $2, last_delivered_at = $2 WHERE number < 4";
+        fixture.run_sql(late, [RecipientStatus::Delivered.code().into(), at(3).micros().into()]).await;
+        fixture.set(campaign, 2, &sent(5)).await;
+        fixture.set(campaign, 3, &later(&bounced(Gravity::Soft), 9)).await;
+        assert_eq!(take_out(&fixture.services, campaign).await.expect("looked at"), 1);
+        assert_eq!(fixture.statuses(campaign).await[0], (RecipientStatus::Delivered, None));
+        assert_eq!(fixture.count("SELECT count(*) FROM recipient WHERE number = 1 AND attempt = 1").await, 1);
+        let again = fixture.resend(campaign, ResendScope::Chosen).await;
+        assert_eq!((again.added, again.unchanged), (0, 1));
+        assert_eq!(counts(&again.skipped_by_reason), reasons(&[("DELIVERED", 2), ("SENT", 1)]));
         fixture.close().await;
     }
 }

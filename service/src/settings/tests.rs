@@ -67,6 +67,7 @@ async fn what_is_set_is_kept_audited_and_reviewed() {
             "acceptedSoftBounces": 3, "softBounceWindow": { "bounces": 4, "ofLastSends": 10 }, "blockExpiryDays": 90,
             "softBounceClasses": ["DNS", "SOFT", "DNS"], "bounceRateAlert": 0.1, "complaintRateAlert": 0,
             "refusalRateAlert": 1, "alertMinimumSample": 50, "silentHours": 24, "tracking": false,
+            "escalationTasks": true,
         });
         let answered = fixture.update(change).await.expect("changed");
         let expected = Settings {
@@ -84,6 +85,7 @@ async fn what_is_set_is_kept_audited_and_reviewed() {
                 silent_hours: 24,
             },
             tracking: false,
+            escalation_tasks: true,
         };
         assert_eq!((&answered, &fixture.settings().await), (&expected, &expected));
         assert_eq!(fixture.count(REVIEWS).await, 1);

@@ -2,6 +2,7 @@
 
 use serde_json::{Value, json};
 use service::Role;
+use service::recipients::RecipientKey;
 
 use super::fixture::Fixture;
 use crate::graphql::node::Key;
@@ -48,6 +49,27 @@ async fn an_address_is_corrected_or_that_is_refused() {
             "{old} {new}"
         );
     }
+    // Also by the recipient, whose address may be none at all.
+    let recipient = Key::Recipient(RecipientKey { campaign: 1, number: 2 }).id().0;
+    let input = json!({ "recipientId": recipient, "newEmail": "zwei@kleinfirma.example" });
+    let answer = ask(&fixture, Role::Marketer, CORRECT, json!({ "input": input })).await;
+    assert_eq!(answer["correctAddress"]["correction"]["newEmail"], "zwei@kleinfirma.example", "{answer}");
+    let unknown = Key::Recipient(RecipientKey { campaign: 1, number: 99 }).id().0;
+    for (input, code, field) in [
+        (json!({ "recipientId": unknown, "newEmail": "b@x.example" }), "NOT_FOUND", "recipientId"),
+        (json!({ "recipientId": Key::Job(1).id().0, "newEmail": "b@x.example" }), "INVALID", "recipientId"),
+        (
+            json!({ "recipientId": unknown, "oldEmail": "a@x.example", "newEmail": "b@x.example" }),
+            "INVALID",
+            "oldEmail",
+        ),
+        (json!({ "newEmail": "b@x.example" }), "INVALID", "oldEmail"),
+    ] {
+        let answer = ask(&fixture, Role::Marketer, CORRECT, json!({ "input": input })).await;
+        assert_eq!(answer["correctAddress"]["userErrors"], json!([{ "code": code, "field": [field] }]), "{input}");
+    }
+    let pushed = "{ corrections(filter: { push: [FAILED] }) { nodes { id } } }";
+    assert_eq!(ask(&fixture, Role::Marketer, pushed, json!({})).await["corrections"]["nodes"], json!([]));
     // What is no address does not come through at all, and is not repeated.
     let input = json!({ "oldEmail": "e@kleinfirma.example", "newEmail": "kaputt-0815" });
     let response = fixture.ask(Role::Marketer, CORRECT, json!({ "input": input })).await;

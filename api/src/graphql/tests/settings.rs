@@ -6,7 +6,7 @@ use service::Role;
 use super::fixture::Fixture;
 
 const ALL: &str = "acceptedSoftBounces softBounceWindow { bounces ofLastSends } blockExpiryDays softBounceClasses bounceRateAlert \
-    complaintRateAlert refusalRateAlert alertMinimumSample silentHours tracking";
+    complaintRateAlert refusalRateAlert alertMinimumSample silentHours tracking escalationTasks";
 
 async fn update(fixture: &Fixture, input: serde_json::Value) -> serde_json::Value {
     let query = format!(
@@ -28,20 +28,22 @@ async fn settings_are_read_changed_and_switched_off_again() {
     let defaults = json!({
         "acceptedSoftBounces": 5, "softBounceWindow": null, "blockExpiryDays": null,
         "softBounceClasses": ["SOFT", "MAILBOX_FULL", "DNS", "UNKNOWN"], "bounceRateAlert": 0.05, "complaintRateAlert": 0.001,
-        "refusalRateAlert": 0.02, "alertMinimumSample": 100, "silentHours": 6, "tracking": true,
+        "refusalRateAlert": 0.02, "alertMinimumSample": 100, "silentHours": 6, "tracking": true, "escalationTasks": false,
     });
     fixture.statements();
     assert_eq!(read(&fixture).await, defaults);
     assert_eq!(fixture.statements(), 1);
 
     let window = json!({ "bounces": 3, "ofLastSends": 8 });
-    let input = json!({ "softBounceWindow": window, "blockExpiryDays": 30, "bounceRateAlert": 0.1, "softBounceClasses": ["DNS"] });
+    let input = json!({ "softBounceWindow": window, "blockExpiryDays": 30, "bounceRateAlert": 0.1, "softBounceClasses": ["DNS"],
+        "escalationTasks": true });
     let payload = update(&fixture, input).await;
     let mut expected = defaults.clone();
     expected["softBounceWindow"] = window;
     expected["blockExpiryDays"] = json!(30);
     expected["bounceRateAlert"] = json!(0.1);
     expected["softBounceClasses"] = json!(["DNS"]);
+    expected["escalationTasks"] = json!(true);
     assert_eq!(payload, json!({ "settings": expected, "userErrors": [] }));
 
     // What is left out stays; null switches off what can be off, and leaves the rest alone.

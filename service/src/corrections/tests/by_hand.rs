@@ -238,6 +238,9 @@ async fn lists_are_filtered_and_a_viewer_sees_no_addresses() {
         let of = |campaign| CorrectionFilter { campaign: Some(campaign), ..CorrectionFilter::default() };
         assert_eq!(corrections(&fixture, of(fixture.campaign)).await.len(), 2);
         assert_eq!(corrections(&fixture, of(99)).await.len(), 0);
+        let pushes = |push| CorrectionFilter { pushes: vec![push], ..CorrectionFilter::default() };
+        assert_eq!(corrections(&fixture, pushes(all[0].push)).await.len(), 2);
+        assert_eq!(corrections(&fixture, pushes(PushState::Failed)).await.len(), 0);
         let none = CorrectionFilter { states: vec![CorrectionState::Conflict], ..CorrectionFilter::default() };
         assert_eq!(reader(&fixture).count_corrections(&none, 10).await.expect("counted").value, 0);
         let viewer = Subject { role: Role::Viewer, ..Subject::command_line() };

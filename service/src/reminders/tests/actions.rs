@@ -239,7 +239,8 @@ async fn calling_a_resend_off_leaves_the_campaign_as_it_was() {
         everybody[1] = with(Facts { skip: Some(SkipReason::NoConsent), ..Facts::default() });
         let campaign = fixture.campaign("Spring", CampaignState::Sent, &everybody).await;
         let before = fixture.statuses(campaign).await;
-        let rule = fixture.rule(ReminderTerms { action: ReminderAction::Resend, max_reminders: 2, ..terms(campaign) }).await;
+        let rule =
+            fixture.rule(ReminderTerms { action: ReminderAction::Resend, max_reminders: 2, ..terms(campaign) }).await;
         fixture.clock.advance_seconds(73 * 3_600);
         assert_eq!(fixture.remind(rule.id).await.added, 1_999);
         // One is being sent to; one is to be sent to for the first time.
