@@ -238,10 +238,11 @@ async fn a_named_list_that_cannot_be_read_fails_the_job_and_others_are_named() {
         world.crm.with(|state| state.lists.retain(|_, (_, name, _)| name.starts_with("Here")));
         let marketer = world.marketer();
         let failed = marketer.sync_selections(Some(vec![gone])).await.expect("ordered").id;
+        // Ordered before a reading finds that there is no such selection any more.
+        let job = marketer.sync_selections(Some(vec![here, gone])).await.expect("ordered").id;
         let message = refused(world.try_job(failed)).await;
         assert!(message.contains("the selection \"Gone\": the CRM does not know it"), "{message}");
         assert_eq!(world.marketer_reader_job(failed).await.state, JobState::Failed);
-        let job = marketer.sync_selections(Some(vec![here, gone])).await.expect("ordered").id;
         let result = world.work_off(job).await;
         assert_eq!((&result["lists"], &result["failed"]), (&json!(1), &json!(1)));
         let left_out =
