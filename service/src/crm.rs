@@ -24,3 +24,4 @@ pub mod tokens;
 pub use lists::{ListQuery, PersonList};
 pub use persons::Person;
 pub use source::Persons;
+pub use sync::{CrmState, LastReading};

@@ -12,6 +12,7 @@ use domain::schedule::{InvalidExpression, Timetable};
 use sea_orm::{ConnectionTrait, Value};
 
 use crate::access::Services;
+use crate::crm::sync;
 use crate::db::{execute, query_one};
 use crate::error::Result;
 use crate::jobs::{self, JobKind, JobState, NewJob};
@@ -99,7 +100,7 @@ pub enum Tick {
         /// The job.
         job: i64,
     },
-    /// It was due at this time, and the job of an earlier tick, for which no worker had time yet, does for it.
+    /// It was due at this time, and a job that has not begun does for it: that of an earlier tick, or one that somebody ordered.
     Waits {
         /// When it was due.
         due: Timestamp,
@@ -127,9 +128,13 @@ pub async fn tick(services: &Services, rule: &Rule, now: Timestamp) -> Result<Ti
     if !insert(&transaction, rule, due, now).await? {
         return Ok(Tick::Known);
     }
-    let tick = match previous.job {
-        Some(job) if waits(&transaction, job).await? => Tick::Waits { due, job },
-        _ => {
+    let waiting = match previous.job {
+        Some(job) if waits(&transaction, job).await? => Some(job),
+        _ => waits_elsewhere(&transaction, rule).await?,
+    };
+    let tick = match waiting {
+        Some(job) => Tick::Waits { due, job },
+        None => {
             let job = NewJob {
                 idempotency_key: Some(format!("schedule:{}:{due}", rule.name)),
                 ..NewJob::new(rule.kind, rule.payload.clone(), SUBJECT, now)
@@ -164,7 +169,7 @@ pub async fn look(services: &Services, rules: &Arc<[Rule]>) -> Result<usize> {
                 tracing::debug!(rule = rule.name, due = %due, job, "a rule of the schedule is due");
             }
             Ok(Tick::Waits { due, job }) => {
-                tracing::warn!(rule = rule.name, due = %due, job, "a rule is due again while its last job still waits");
+                tracing::warn!(rule = rule.name, due = %due, job, "a rule is due while a job that does the same still waits");
             }
             Ok(Tick::Known | Tick::Begun) => {}
             Err(error) => result = Err(error),
@@ -187,6 +192,14 @@ async fn forget<C: ConnectionTrait>(connection: &C, rule: &Rule, now: Timestamp)
 async fn waits<C: ConnectionTrait>(connection: &C, job: i64) -> Result<bool> {
     let values = [job.into(), JobState::Queued.code().into()];
     Ok(query_one(connection, "SELECT 1 FROM job WHERE id = $1 AND state = $2", values).await?.is_some())
+}
+
+/// The job of somebody else who ordered the same, where it has not begun either.
+async fn waits_elsewhere<C: ConnectionTrait>(connection: &C, rule: &Rule) -> Result<Option<i64>> {
+    match rule.kind {
+        JobKind::SyncCrm => sync::waiting(connection, &serde_json::from_value(rule.payload.clone())?).await,
+        _ => Ok(None),
+    }
 }
 
 struct Last {

@@ -523,7 +523,8 @@ pub enum CrmCommand {
     /// (crm.sync_every), and once a night completely.
     #[command(after_help = "Examples:
   nachfass crm sync
-  nachfass crm sync --complete --no-wait")]
+  nachfass crm sync --complete --no-wait
+  nachfass crm sync --complete --accept-missing")]
     Sync(CrmSyncOptions),
 }
 
@@ -533,6 +534,9 @@ pub struct CrmSyncOptions {
     /// Read all persons, not only those that changed: whoever is not found is gone
     #[arg(long)]
     pub complete: bool,
+    /// Believe the CRM this time, even where it shows less than half of the persons that were known: the others are gone
+    #[arg(long, requires = "complete")]
+    pub accept_missing: bool,
     /// Do not wait: print the number of the job
     #[arg(long)]
     pub no_wait: bool,

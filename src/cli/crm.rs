@@ -4,11 +4,12 @@ use std::process::ExitCode;
 use std::time::Duration;
 
 use anyhow::{Context, bail};
-use domain::crm::{Account, Right};
+use domain::crm::{Account, ListKind, Right};
 use indicatif::ProgressBar;
 use service::ServiceError;
-use service::crm::sync::{self, Synced};
+use service::crm::sync::{self, SELECTION_NOT_READ, Synced};
 use service::jobs::{self, ClaimedJob, Job, JobState, Which};
+use service::skipped::Skipped;
 
 use super::args::{CrmCommand, CrmSyncOptions};
 use super::output;
@@ -64,7 +65,12 @@ async fn sync_now(config: &Config, options: CrmSyncOptions) -> anyhow::Result<()
     if installation.services.crm().is_builtin() {
         output::note("no CRM is connected: there is nothing to read (crm.kind in the configuration)");
     }
-    let job = installation.access().marketer()?.sync_crm(options.complete).await?;
+    let marketer = installation.access().marketer()?;
+    let job = if options.accept_missing {
+        marketer.sync_crm_accepting_missing().await?
+    } else {
+        marketer.sync_crm(options.complete).await?
+    };
     if options.no_wait {
         return if options.json {
             Ok(output::line(serde_json::json!({ "job": job.id }))?)
@@ -79,10 +85,31 @@ async fn sync_now(config: &Config, options: CrmSyncOptions) -> anyhow::Result<()
     if options.json {
         return Ok(output::line(serde_json::to_string(&synced)?)?);
     }
-    let Synced { persons, changed, gone, lists, failed } = synced;
+    let Synced { persons, changed, gone, lists, failed, not_read } = synced;
     output::line(format_args!(
         "{persons} persons read, {changed} new or changed, {gone} gone; the members of {lists} selections and projects read, of {failed} not"
     ))?;
+    for left_out in not_read {
+        let kind = if left_out.reason == SELECTION_NOT_READ { ListKind::Selection } else { ListKind::Project };
+        not_read_lines(&installation, kind, &left_out).await?;
+    }
+    Ok(())
+}
+
+/// Names the lists whose members could not be read, and says why.
+async fn not_read_lines(installation: &Installation, kind: ListKind, left_out: &Skipped) -> anyhow::Result<()> {
+    let what = if kind == ListKind::Selection { "selection" } else { "project" };
+    let ids: Vec<i64> =
+        left_out.examples.iter().filter_map(|example| example.split_once(':')?.1.parse().ok()).collect();
+    let known = installation.access().reader().person_lists_by_id(kind, &ids).await?;
+    for list in ids.iter().filter_map(|id| known.get(id)) {
+        let why = list.sync_error.as_deref().unwrap_or("it is not known why");
+        output::line(format_args!("  not read: {what} \"{}\": {why}", list.name))?;
+    }
+    let more = left_out.count - i64::try_from(known.len()).unwrap_or_default();
+    if more > 0 {
+        output::line(format_args!("  not read: {more} more of this kind ({what}s)"))?;
+    }
     Ok(())
 }
 

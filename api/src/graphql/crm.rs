@@ -9,6 +9,7 @@ use service::{Access, Refusal, jobs};
 
 use super::complaint::ComplaintFilter;
 use super::connection::{Connection, page_args, page_cost};
+use super::crm_state::Crm;
 use super::errors::{Result, invalid, outcome};
 use super::follow_up::{FollowUp, FollowUpFilter, FollowUpPayload, FollowUpScope, FollowUps};
 use super::job::JobPayload;
@@ -102,6 +103,11 @@ pub struct CrmQuery;
 
 #[Object]
 impl CrmQuery {
+    /// The CRM, and how far it has been read.
+    async fn crm(&self, ctx: &Context<'_>) -> Result<Crm> {
+        Ok(Crm(reader(ctx)?.crm_state().await?))
+    }
+
     /// Selections: lists of persons in the CRM, those that were known last first.
     #[graphql(complexity = "page_cost(first, None, child_complexity)")]
     async fn selections(

@@ -42,12 +42,13 @@ pub struct JobResult {
     pub(super) campaign: Option<Campaign>,
     /// Recipients that are new, of an import or a reminder; suggestions that are new.
     pub(super) added: Option<i32>,
-    /// Things that were there and were changed: recipients of an import, addresses, what was corrected.
+    /// Things that were there and were changed: recipients of an import, addresses, what was corrected. Of a reading of the CRM: persons
+    /// that are new, differ or are gone.
     pub(super) updated: Option<i32>,
     /// Things that were there just so.
     pub(super) unchanged: Option<i32>,
     /// Things that were left out. Of an import: recipients that are not to be sent to, because they are doubles or their
-    /// addresses invalid or blocked.
+    /// addresses invalid or blocked. Of a reading of the CRM: selections and projects whose members could not be read.
     pub(super) skipped: Option<i32>,
     /// Lines of a file that made no recipient, or corrected nothing.
     pub(super) rejected: Option<i32>,
@@ -116,9 +117,9 @@ impl JobResult {
                 ..Self::left_out(&reported.skipped_by_reason)
             }),
             JobKind::SyncCrm => read(job).map(|synced: Synced| Self {
-                updated: Some(int(synced.changed)),
+                updated: Some(int(synced.changed + synced.gone)),
                 unchanged: Some(int(synced.persons - synced.changed)),
-                ..Self::default()
+                ..Self::left_out(&synced.not_read)
             }),
             JobKind::ImportCorrections => read(job).map(|imported: Imported| Self {
                 updated: Some(int(imported.applied)),
@@ -152,7 +153,7 @@ impl JobResult {
         }
     }
 
-    /// Those who were left out by a job whose examples are recipients or addresses.
+    /// Those who were left out by a job whose examples are recipients or addresses, or things of the CRM.
     pub(super) fn left_out(skipped: &[Skipped]) -> Self {
         Self {
             skipped: Some(int(skipped.iter().map(|skipped| skipped.count).sum())),
@@ -162,9 +163,12 @@ impl JobResult {
     }
 }
 
-/// An example of somebody who was left out: a recipient, or an address.
+/// An example of who or what was left out: a recipient, an address, or something of the CRM.
 fn somebody(example: &str) -> Option<Key> {
     match example.split_once(':') {
+        Some(("person", id)) => id.parse().ok().map(Key::Person),
+        Some(("selection", id)) => id.parse().ok().map(Key::Selection),
+        Some(("project", id)) => id.parse().ok().map(Key::Project),
         Some((campaign, number)) => {
             let key = RecipientKey { campaign: campaign.parse().ok()?, number: number.parse().ok()? };
             Some(Key::Recipient(key))

@@ -9,6 +9,7 @@ mod complaint;
 mod connection;
 mod correction;
 mod crm;
+mod crm_state;
 mod delivery;
 mod errors;
 mod event;

@@ -2,6 +2,7 @@
 
 mod addresses;
 mod corrections;
+mod crm;
 mod fixture;
 mod privacy;
 mod reminders;

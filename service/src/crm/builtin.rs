@@ -14,7 +14,7 @@ use domain::email::key_of;
 use domain::{Clock, Timestamp};
 use sea_orm::{DbErr, QueryResult, Value};
 
-use super::lists::{member_table, state, table};
+use super::lists::{is_member, member_table, state, table};
 use crate::batch::{Batch, Column};
 use crate::db::{Db, execute, query_all, query_one};
 
@@ -287,9 +287,9 @@ impl Crm for Builtin {
             let id = self.list_id(kind, list).await?;
             let sql = format!(
                 "SELECT p.id, p.crm_id, p.company_id FROM {} m JOIN person p ON p.id = m.person_id \
-                 WHERE m.list_id = $1 AND m.state = {} AND m.person_id > $2 ORDER BY m.person_id LIMIT {PAGE}",
+                 WHERE m.list_id = $1 AND {} AND m.person_id > $2 ORDER BY m.person_id LIMIT {PAGE}",
                 member_table(kind),
-                state::MEMBER,
+                is_member("m"),
             );
             let rows = self.rows(&sql, vec![id.into(), behind(after)]).await?;
             let read = |row: &QueryResult| {

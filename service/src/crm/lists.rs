@@ -10,6 +10,7 @@ use super::persons::{self, Person};
 use crate::access::Reader;
 use crate::db::query_one;
 use crate::error::{Refusal, RefusalCode, Result};
+use crate::jobs::JobState;
 use crate::recipients::filter::check_search;
 use crate::recipients::paging::{Count, List, Order, Page, PageArgs};
 use crate::recipients::row::{coded, time};
@@ -90,8 +91,21 @@ pub(crate) mod state {
     pub const IN_DOUBT: i16 = 2;
     /// A member.
     pub const MEMBER: i16 = 3;
-    /// To be removed.
+    /// To be removed; a member still where the job that was to do it has ended ([`is_member`](super::is_member)).
     pub const UNWANTED: i16 = 4;
+}
+
+/// Whether the job with the id `job`, an SQL expression, waits or runs.
+pub(crate) fn is_active(job: &str) -> String {
+    let (queued, running) = (JobState::Queued.code(), JobState::Running.code());
+    format!("EXISTS (SELECT 1 FROM job WHERE job.id = {job} AND job.state IN ({queued}, {running}))")
+}
+
+/// Whether the row `of` of a table of members, by its table's name or alias, is a member: whoever was to be removed is one again once the
+/// job has failed or was called off.
+pub(crate) fn is_member(of: &str) -> String {
+    let (member, unwanted, active) = (state::MEMBER, state::UNWANTED, is_active(&format!("{of}.job_id")));
+    format!("({of}.state = {member} OR {of}.state = {unwanted} AND NOT {active})")
 }
 
 impl Reader {
@@ -145,7 +159,7 @@ impl Reader {
     fn members(&self, list: ListKind, id: i64) -> Result<List> {
         self.subject.require(Role::Marketer)?;
         let mut condition = Sql::new("m.list_id = ");
-        condition.bind(id).push(" AND m.state = ").bind(state::MEMBER);
+        condition.bind(id).push(" AND ").push(&is_member("m"));
         Ok(List {
             columns: persons::COLUMNS,
             from: match list {
@@ -221,10 +235,9 @@ pub(crate) async fn require<C: ConnectionTrait>(
 
 /// Counts the members of a list and notes how many they are.
 pub(crate) async fn count_members<C: ConnectionTrait>(connection: &C, list: ListKind, id: i64) -> Result<(), DbErr> {
-    let (table, members, member) = (table(list), member_table(list), state::MEMBER);
+    let (table, members, is_member) = (table(list), member_table(list), is_member("m"));
     let sql = format!(
-        "UPDATE {table} SET member_count = (SELECT count(*) FROM {members} m WHERE m.list_id = $1 AND m.state = {member}) \
-         WHERE id = $1"
+        "UPDATE {table} SET member_count = (SELECT count(*) FROM {members} m WHERE m.list_id = $1 AND {is_member}) WHERE id = $1"
     );
     crate::db::execute(connection, &sql, [id.into()]).await.map(|_| ())
 }

@@ -22,6 +22,8 @@ use crate::jobs::{self, Job, JobKind, NewJob, Queue};
 use crate::skipped::Skipped;
 use crate::subject::Subject;
 pub use job::run;
+#[cfg(test)]
+pub(super) use job::{sql_of_count, sql_of_next};
 
 /// The longest name of a list, in characters.
 pub(crate) const MAX_NAME: usize = 200;
@@ -63,7 +65,8 @@ pub struct Changed {
     pub added: i64,
     /// Who was on the list already; or was not.
     pub unchanged: i64,
-    /// Who was left out, and why. Examples are `campaign:number` of recipients, ids of addresses.
+    /// Who was left out, and why. Examples are `campaign:number` of recipients, ids of addresses, and
+    /// `person:id` of those whom the CRM refused.
     pub skipped_by_reason: Vec<Skipped>,
 }
 

@@ -90,8 +90,9 @@ async fn write_rows<C: ConnectionTrait>(
     if let Some(reading) = seen_in {
         let mut batch = Batch::new(&[("crm_id", Column::Text)]);
         persons.iter().for_each(|person| batch.push([person.id.clone().into()]));
+        // A reading that was put off comes behind one that began later: whom that one has seen keeps its mark.
         let sql =
-            "UPDATE person SET seen_in = {1} FROM {rows} WHERE person.crm_id = rows.crm_id AND person.seen_in <> {1}";
+            "UPDATE person SET seen_in = {1} FROM {rows} WHERE person.crm_id = rows.crm_id AND person.seen_in < {1}";
         batch.execute(connection, sql, [reading.into()]).await?;
     }
     Ok(changed)

@@ -4,7 +4,7 @@ use domain::crm::ListKind;
 use sea_orm::{ConnectionTrait, DatabaseTransaction};
 use serde::{Deserialize, Serialize};
 
-use super::lists::{self, member_table, state, table};
+use super::lists::{self, is_active, is_member, member_table, state, table};
 use crate::access::Services;
 use crate::batch::{Batch, Column};
 use crate::db::{execute, query_one};
@@ -65,11 +65,14 @@ async fn note<C: ConnectionTrait>(
         return Ok(());
     }
     let (members, member, unwanted) = (member_table(list), state::MEMBER, state::UNWANTED);
+    let is_being_removed = is_active(&format!("{members}.job_id"));
+    // A reading that was put off comes behind one that began later: whom that one has seen keeps its mark.
     let sql = format!(
         "INSERT INTO {members} (list_id, person_id, state, seen_in, added_at) \
          SELECT DISTINCT {{1}}, p.id, {member}, {{2}}, {{2}} FROM {{rows}} CROSS JOIN person p WHERE p.crm_id = rows.crm_id \
-         ON CONFLICT (list_id, person_id) DO UPDATE SET seen_in = excluded.seen_in, \
-            state = CASE WHEN {members}.state = {unwanted} THEN {unwanted} ELSE {member} END"
+         ON CONFLICT (list_id, person_id) DO UPDATE SET \
+            seen_in = CASE WHEN {members}.seen_in > excluded.seen_in THEN {members}.seen_in ELSE excluded.seen_in END, \
+            state = CASE WHEN {members}.state = {unwanted} AND {is_being_removed} THEN {unwanted} ELSE {member} END"
     );
     batch.execute(connection, &sql, [id.into(), reading.into()]).await?;
     Ok(())
@@ -83,7 +86,7 @@ async fn end<C: ConnectionTrait>(
     reading: i64,
 ) -> Result<()> {
     let (table, members) = (table(list), member_table(list));
-    let sql = format!("DELETE FROM {members} WHERE list_id = $1 AND state = {} AND seen_in < $2", state::MEMBER);
+    let sql = format!("DELETE FROM {members} WHERE list_id = $1 AND {} AND seen_in < $2", is_member(members));
     execute(connection, &sql, [id.into(), reading.into()]).await?;
     lists::count_members(connection, list, id).await?;
     let sql = format!("UPDATE {table} SET synced_at = $2, sync_error = NULL WHERE id = $1");

@@ -1,41 +1,37 @@
 //! Reading the CRM into our tables: its persons, the names of its selections and projects, and who is on those that are used here.
 //!
 //! Persons are read as a whole for the first time, and once a night: whoever is not found then is gone. Between that only those are read
-//! that changed since the last reading began. A job that is interrupted goes on behind the last page that was committed.
+//! that changed since the last reading began. A job that is interrupted goes on behind the last page that was committed. Readings go on one
+//! after the other; only one that somebody waits for, of lists that are named, does not wait for its turn ([`orders`]).
+
+mod orders;
+mod state;
 
 use domain::Timestamp;
-use domain::crm::{ListKind, PersonQuery, Told};
+use domain::crm::{ListKind, PersonQuery};
 use sea_orm::{ConnectionTrait, DatabaseTransaction};
 use serde::{Deserialize, Serialize};
 
-use super::lists::{self, member_table, table};
+use super::lists::{is_active, member_table, table};
 use super::{mirror, read_members};
-use crate::access::{Marketer, Services};
-use crate::audit;
+use crate::access::Services;
 use crate::batch::{Batch, Column};
 use crate::db::{execute, query_all, query_one};
 use crate::error::{Causes, Refusal, RefusalCode, Result, ServiceError};
-use crate::jobs::{self, ClaimedJob, Job, JobKind, JobProgress, JobState, NewJob, Queue};
-use crate::schedule;
+use crate::jobs::{self, ClaimedJob, JobProgress};
+use crate::skipped::Skipped;
+use orders::Only;
+pub use orders::Request;
+pub(crate) use orders::{read_before, waiting};
+use state::Note;
+pub use state::{CrmState, LastReading, Subject};
 
 /// Clocks differ: what changed so long before a reading began is read again by the next one, in seconds.
 const OVERLAP: i64 = 300;
-/// A job that needs a reading looks so often whether that is done, in seconds.
-const WAIT: i64 = 2;
+/// A job looks so often whether it is its turn, in seconds.
+const WAIT: i64 = 10;
 /// A reading that finds less than this part of the persons that were known is not believed: it marks nobody as gone.
 const BELIEVED: (i64, i64) = (1, 2);
-
-/// What a job reads.
-#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(rename_all = "camelCase", default)]
-pub struct Request {
-    /// All persons, not only those that changed.
-    pub complete: bool,
-    /// Only these selections, by our ids.
-    pub selections: Option<Vec<i64>>,
-    /// The same of projects. Where only one of the two is given, nothing is read of the other.
-    pub projects: Option<Vec<i64>>,
-}
 
 /// What a job read.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
@@ -51,7 +47,14 @@ pub struct Synced {
     pub lists: i64,
     /// Selections and projects whose members could not be read; each says why.
     pub failed: i64,
+    /// The same by what they are, [`SELECTION_NOT_READ`] or [`PROJECT_NOT_READ`]. Examples are `selection:id` and `project:id`.
+    pub not_read: Vec<Skipped>,
 }
+
+/// A selection that is left out because its members could not be read.
+pub const SELECTION_NOT_READ: &str = "SELECTION_NOT_READ";
+/// A project that is left out because its members could not be read.
+pub const PROJECT_NOT_READ: &str = "PROJECT_NOT_READ";
 
 /// Where a job stands.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -59,6 +62,7 @@ enum Step {
     Persons { since: Option<Timestamp>, next: Option<String> },
     Names { list: ListKind, next: Option<String> },
     Members { list: ListKind, after: i64, current: Option<(i64, read_members::Reading)> },
+    End,
 }
 
 #[derive(Clone, Debug, Serialize, Deserialize)]
@@ -67,102 +71,9 @@ struct Position {
     began: Timestamp,
     step: Step,
     synced: Synced,
-}
-
-impl Marketer {
-    /// Has selections read from the CRM now, by a job: these, or all that are used here; then also the persons that changed, and projects.
-    ///
-    /// # Errors
-    /// A refusal where there is no such selection; those of the database.
-    pub async fn sync_selections(&self, selections: Option<Vec<i64>>) -> Result<Job> {
-        let transaction = self.services.db.begin().await?;
-        for id in selections.iter().flatten() {
-            lists::require(&transaction, ListKind::Selection, *id, &["selectionIds"]).await?;
-        }
-        self.order_sync(transaction, Request { selections, ..Request::default() }).await
-    }
-
-    /// Has everything read from the CRM, by a job.
-    ///
-    /// # Errors
-    /// Those of the database.
-    pub async fn sync_crm(&self, complete: bool) -> Result<Job> {
-        self.order_sync(self.services.db.begin().await?, Request { complete, ..Request::default() }).await
-    }
-
-    async fn order_sync(&self, transaction: DatabaseTransaction, request: Request) -> Result<Job> {
-        let now = self.services.now();
-        let queue = if request.selections.is_some() { Queue::Interactive } else { JobKind::SyncCrm.queue() };
-        let job = NewJob::new(JobKind::SyncCrm, serde_json::to_value(request)?, &self.subject.id, now);
-        let job = jobs::enqueue(&transaction, NewJob { queue, ..job }, now).await?;
-        audit::record(&transaction, now, &self.subject, "crm.sync", format!("job:{job}"), None).await?;
-        let job = jobs::get(&transaction, job).await?;
-        transaction.commit().await?;
-        self.services.jobs_were_added();
-        Ok(job)
-    }
-}
-
-impl Services {
-    /// What a request to the CRM's webhook tells only shortens the wait: a job reads what changed. `false`: it does not come from the CRM.
-    ///
-    /// # Errors
-    /// Those of the database.
-    pub async fn hear_crm(&self, headers: &[(String, String)], body: &[u8]) -> Result<bool> {
-        let Some(told) = self.crm.told(headers, body) else { return Ok(false) };
-        if told.iter().all(|told| *told == Told::Nothing) {
-            return Ok(true);
-        }
-        let now = self.now();
-        // However many requests there are: one job in half a minute, when it is over.
-        let slot = now.seconds().div_euclid(30) + 1;
-        let job = NewJob {
-            idempotency_key: Some(format!("crm-told-{slot}")),
-            run_at: Timestamp::from_seconds(slot * 30),
-            ..NewJob::new(JobKind::SyncCrm, serde_json::to_value(Request::default())?, schedule::SUBJECT, now)
-        };
-        jobs::enqueue(self.db.write(), job, now).await?;
-        self.jobs_were_added();
-        Ok(true)
-    }
-}
-
-/// Sees that these lists, and the persons that changed, have been read since `job` was ordered, before it goes by them: another job reads
-/// them, and this one waits.
-///
-/// # Errors
-/// [`ServiceError::Later`] until they are read; a refusal where they could not be; those of the database.
-pub(crate) async fn read_before(
-    services: &Services,
-    job: &ClaimedJob,
-    selections: Vec<i64>,
-    projects: Vec<i64>,
-) -> Result<()> {
-    if services.crm.is_builtin() || (selections.is_empty() && projects.is_empty()) {
-        return Ok(());
-    }
-    let now = services.now();
-    let request = Request { complete: false, selections: Some(selections), projects: Some(projects) };
-    let reading = NewJob {
-        idempotency_key: Some(format!("read-before-{}", job.id)),
-        queue: Queue::Interactive,
-        ..NewJob::new(JobKind::SyncCrm, serde_json::to_value(request)?, &job.created_by, now)
-    };
-    let transaction = services.db.begin().await?;
-    let id = jobs::enqueue(&transaction, reading, now).await?;
-    let reading = jobs::get(&transaction, id).await?;
-    transaction.commit().await?;
-    match reading.state {
-        JobState::Succeeded => Ok(()),
-        JobState::Queued | JobState::Running => {
-            services.jobs_were_added();
-            Err(ServiceError::Later { why: "the CRM is being read", seconds: WAIT, source: None })
-        }
-        JobState::Failed | JobState::Canceled => {
-            let why = reading.error.unwrap_or_else(|| "that was called off".to_owned());
-            Err(Refusal::new(RefusalCode::Conflict, format!("the CRM could not be read: {why}")).into())
-        }
-    }
+    /// The list that could not be read last, and why.
+    #[serde(default)]
+    failure: Option<String>,
 }
 
 /// Does a job, from where it was left.
@@ -171,6 +82,9 @@ pub(crate) async fn read_before(
 /// [`JobLost`](ServiceError::JobLost); [`Later`](ServiceError::Later) where the CRM cannot be reached; those of the database.
 pub async fn run(services: &Services, job: &ClaimedJob) -> Result<Synced> {
     let request: Request = serde_json::from_value(job.payload.clone())?;
+    if !services.crm.is_builtin() && !request.is_named() {
+        take_turn(services, job).await?;
+    }
     let position = match &job.position {
         Some(position) => serde_json::from_value(position.clone())?,
         None => begin(services, &request).await?,
@@ -178,15 +92,37 @@ pub async fn run(services: &Services, job: &ClaimedJob) -> Result<Synced> {
     let mut work = Work { services, job, request, position };
     if services.crm.is_builtin() {
         // There is nothing to mirror.
-        return work.end(services.db.begin().await?).await;
+        return work.end().await;
     }
     let done = work.work_off().await;
     if let Err(error) = &done
         && !matches!(error, ServiceError::JobLost)
     {
-        note_failure(services, job, error).await?;
+        tracing::warn!(job = job.id, error = %Causes(error), "the CRM could not be read");
+        // That single lists which were named cannot be read says nothing about the others.
+        let is_of_lists = work.request.is_named() && matches!(error, ServiceError::Refused(_));
+        if let Some(subject) =
+            work.position.step.subject().filter(|subject| *subject == Subject::Persons || !is_of_lists)
+        {
+            let note =
+                Note { subject, read_until: None, complete_at: None, job: job.id, error: Some(error.to_string()) };
+            note.write(services.db.write(), services.now()).await?;
+        }
     }
     done
+}
+
+/// Waits while another reading goes on: one at a time is enough for the CRM, and for the queue.
+async fn take_turn(services: &Services, job: &ClaimedJob) -> Result<()> {
+    let sql = format!(
+        "INSERT INTO crm_sync (subject, last_job) VALUES ('reading', $1) ON CONFLICT (subject) DO UPDATE SET last_job = excluded.last_job \
+         WHERE crm_sync.last_job IS NULL OR crm_sync.last_job = excluded.last_job OR NOT {}",
+        is_active("crm_sync.last_job"),
+    );
+    if execute(services.db.write(), &sql, [job.id.into()]).await?.rows_affected() == 0 {
+        return Err(ServiceError::Later { why: "another reading of the CRM goes on", seconds: WAIT, source: None });
+    }
+    Ok(())
 }
 
 async fn begin(services: &Services, request: &Request) -> Result<Position> {
@@ -195,17 +131,7 @@ async fn begin(services: &Services, request: &Request) -> Result<Position> {
     let read_until = row.map(|row| row.try_get_by_index::<Option<i64>>(0)).transpose()?.flatten();
     let since = read_until.filter(|_| !request.complete).map(|at| Timestamp::from_micros(at).plus_seconds(-OVERLAP));
     let began = services.now();
-    Ok(Position { began, step: Step::Persons { since, next: None }, synced: Synced::default() })
-}
-
-async fn note_failure(services: &Services, job: &ClaimedJob, error: &ServiceError) -> Result<()> {
-    tracing::warn!(job = job.id, error = %Causes(error), "the CRM could not be read");
-    let sql = "INSERT INTO crm_sync (subject, last_job, last_error, last_at) VALUES ('persons', $1, $2, $3) \
-               ON CONFLICT (subject) DO UPDATE SET last_job = excluded.last_job, last_error = excluded.last_error, \
-               last_at = excluded.last_at";
-    let values = [job.id.into(), error.to_string().into(), services.now().micros().into()];
-    execute(services.db.write(), sql, values).await?;
-    Ok(())
+    Ok(Position { began, step: Step::Persons { since, next: None }, synced: Synced::default(), failure: None })
 }
 
 struct Work<'a> {
@@ -215,17 +141,33 @@ struct Work<'a> {
     position: Position,
 }
 
+/// The reason for which a list is left out whose members could not be read.
+const fn not_read(list: ListKind) -> &'static str {
+    match list {
+        ListKind::Selection => SELECTION_NOT_READ,
+        ListKind::Project => PROJECT_NOT_READ,
+    }
+}
+
+impl Step {
+    /// What it reads.
+    const fn subject(&self) -> Option<Subject> {
+        match self {
+            Self::Persons { .. } => Some(Subject::Persons),
+            Self::Names { list, .. } | Self::Members { list, .. } => Some(Subject::of(*list)),
+            Self::End => None,
+        }
+    }
+}
+
 impl Work<'_> {
     async fn work_off(&mut self) -> Result<Synced> {
         loop {
             match self.position.step.clone() {
                 Step::Persons { since, next } => self.persons(since, next).await?,
                 Step::Names { list, next } => self.names(list, next).await?,
-                Step::Members { list, after, current } => {
-                    if let Some(synced) = self.members(list, after, current).await? {
-                        return Ok(synced);
-                    }
-                }
+                Step::Members { list, after, current } => self.members(list, after, current).await?,
+                Step::End => return self.end().await,
             }
         }
     }
@@ -251,8 +193,13 @@ impl Work<'_> {
             if let Some(reading) = reading {
                 self.position.synced.gone = self.forget(&transaction, reading, now).await?;
             }
-            self.note_persons(&transaction, reading.is_some()).await?;
-            self.position.step = Step::Names { list: ListKind::Selection, next: None };
+            let complete_at = reading.map(|_| now);
+            self.note_read(&transaction, Subject::Persons, complete_at, None).await?;
+            self.position.step = match self.request.only {
+                None => Step::Names { list: ListKind::Selection, next: None },
+                Some(Only::Projects) => Step::Names { list: ListKind::Project, next: None },
+                Some(Only::Persons) => Step::End,
+            };
         }
         self.save(transaction).await
     }
@@ -265,25 +212,28 @@ impl Work<'_> {
             Some(row) => (row.try_get_by_index(0)?, row.try_get_by_index(1)?),
             None => (0, 0),
         };
-        if found * BELIEVED.1 < known * BELIEVED.0 {
+        if !self.request.accept_missing && found * BELIEVED.1 < known * BELIEVED.0 {
             let message = format!(
                 "the CRM shows {found} of {known} persons: that is not believed, and nobody is taken for gone. See whether \
-                 nachfass may still read all of them (nachfass crm check)"
+                 nachfass may still read all of them (nachfass crm check); where the others are gone for good, accept that once \
+                 (nachfass crm sync --complete --accept-missing)"
             );
             return Err(Refusal::new(RefusalCode::Conflict, message).into());
         }
         Ok(i64::try_from(mirror::forget_unseen(connection, reading, now).await?).unwrap_or(i64::MAX))
     }
 
-    async fn note_persons<C: ConnectionTrait>(&self, connection: &C, is_complete: bool) -> Result<()> {
-        let sql = "INSERT INTO crm_sync (subject, read_until, complete_at, last_job, last_at) VALUES ('persons', $1, $2, $3, $4) \
-                   ON CONFLICT (subject) DO UPDATE SET read_until = excluded.read_until, last_job = excluded.last_job, \
-                   complete_at = COALESCE(excluded.complete_at, crm_sync.complete_at), last_error = NULL, last_at = excluded.last_at";
-        let now = self.services.now().micros();
-        let values =
-            [self.position.began.micros().into(), is_complete.then_some(now).into(), self.job.id.into(), now.into()];
-        execute(connection, sql, values).await?;
-        Ok(())
+    /// Notes that something was read, as of the time at which this job began.
+    async fn note_read<C: ConnectionTrait>(
+        &self,
+        connection: &C,
+        subject: Subject,
+        complete_at: Option<Timestamp>,
+        error: Option<String>,
+    ) -> Result<()> {
+        let read_until = Some(self.position.began);
+        let note = Note { subject, read_until, complete_at, job: self.job.id, error };
+        note.write(connection, self.services.now()).await
     }
 
     /// Reads which lists there are.
@@ -321,60 +271,62 @@ impl Work<'_> {
                 );
                 let values = [self.position.began.micros(), self.services.now().micros()].map(Into::into);
                 execute(&transaction, &sql, values).await?;
-                if list == ListKind::Selection {
-                    Step::Names { list: ListKind::Project, next: None }
-                } else {
-                    Step::Members { list: ListKind::Selection, after: 0, current: None }
+                let first = if self.request.only.is_some() { ListKind::Project } else { ListKind::Selection };
+                match list {
+                    ListKind::Selection => Step::Names { list: ListKind::Project, next: None },
+                    ListKind::Project => Step::Members { list: first, after: 0, current: None },
                 }
             }
         };
         self.save(transaction).await
     }
 
-    /// Reads the next page of the members of a list that is used here; what the job did where there is none left.
+    /// Reads the next page of the members of a list that is used here.
     async fn members(
         &mut self,
         list: ListKind,
         after: i64,
         current: Option<(i64, read_members::Reading)>,
-    ) -> Result<Option<Synced>> {
+    ) -> Result<()> {
         let current = match current {
             Some(current) => Some(current),
             None => self.next_list(list, after).await?.map(|id| (id, read_members::Reading::begin(self.services))),
         };
         let Some((id, reading)) = current else {
-            if list == ListKind::Selection {
-                self.position.step = Step::Members { list: ListKind::Project, after: 0, current: None };
-                return Ok(None);
-            }
-            return self.end(self.services.db.begin().await?).await.map(Some);
+            self.position.step = match list {
+                ListKind::Selection => Step::Members { list: ListKind::Project, after: 0, current: None },
+                ListKind::Project => Step::End,
+            };
+            return self.note_list(list).await;
         };
         match read_members::page(self.services, list, id, &reading).await {
             Ok((transaction, next)) => {
                 self.position.synced.lists += i64::from(next.is_none());
                 let after = if next.is_some() { after } else { id };
                 self.position.step = Step::Members { list, after, current: next.map(|reading| (id, reading)) };
-                self.save(transaction).await?;
+                self.save(transaction).await
             }
             // One list that the CRM does not show does not hold up the others.
             Err(ServiceError::Refused(refusal)) => {
-                let transaction = self.services.db.begin().await?;
-                let sql = format!("UPDATE {} SET sync_error = $2 WHERE id = $1", table(list));
-                execute(&transaction, &sql, [id.into(), refusal.message.into()]).await?;
+                let (transaction, table) = (self.services.db.begin().await?, table(list));
+                let sql = format!("UPDATE {table} SET sync_error = $2 WHERE id = $1 RETURNING name");
+                let row = query_one(&transaction, &sql, [id.into(), refusal.message.clone().into()]).await?;
+                let name: String = row.map(|row| row.try_get_by_index(0)).transpose()?.unwrap_or_default();
+                self.position.failure = Some(format!("the {table} \"{name}\": {}", refusal.message));
                 self.position.synced.failed += 1;
+                Skipped::add(&mut self.position.synced.not_read, not_read(list), &format!("{table}:{id}"));
                 self.position.step = Step::Members { list, after: id, current: None };
-                self.save(transaction).await?;
+                self.save(transaction).await
             }
-            Err(error) => return Err(error),
+            Err(error) => Err(error),
         }
-        Ok(None)
     }
 
     /// The next list whose members matter: those that were asked for; else those that were made or read here before, or that campaigns
     /// take their recipients from.
     async fn next_list(&self, list: ListKind, after: i64) -> Result<Option<i64>> {
         let Request { selections, projects, .. } = &self.request;
-        if selections.is_some() || projects.is_some() {
+        if self.request.is_named() {
             let wanted = if list == ListKind::Selection { selections } else { projects };
             return Ok(wanted.iter().flatten().copied().filter(|id| *id > after).min());
         }
@@ -388,8 +340,31 @@ impl Work<'_> {
         Ok(rows.first().map(|row| row.try_get_by_index(0)).transpose()?)
     }
 
-    async fn end(&self, transaction: DatabaseTransaction) -> Result<Synced> {
+    /// Notes how the reading of the selections, or of the projects, went, where it was one of all that are used.
+    async fn note_list(&self, list: ListKind) -> Result<()> {
+        if self.request.is_named() {
+            return Ok(());
+        }
+        let reason = not_read(list);
+        let failed = self.position.synced.not_read.iter().find(|skipped| skipped.reason == reason);
+        let error = failed.map(|failed| format!("the members of {} could not be read: each says why", failed.count));
+        self.note_read(self.services.db.write(), Subject::of(list), None, error).await
+    }
+
+    async fn end(&mut self) -> Result<Synced> {
+        if self.request.is_named()
+            && self.position.synced.lists == 0
+            && let Some(failure) = self.position.failure.take()
+        {
+            // Tried again, they are read again.
+            self.position.step = Step::Members { list: ListKind::Selection, after: 0, current: None };
+            (self.position.synced.failed, self.position.synced.not_read) = (0, Vec::new());
+            self.save(self.services.db.begin().await?).await?;
+            let message = format!("nothing of what was named could be read: {failure}");
+            return Err(Refusal::new(RefusalCode::Conflict, message).into());
+        }
         let synced = self.position.synced.clone();
+        let transaction = self.services.db.begin().await?;
         let progress = JobProgress { done: synced.persons + synced.lists, total: None, skipped: synced.failed };
         jobs::finish(&transaction, self.services, self.job, progress, &synced).await?;
         transaction.commit().await?;

@@ -5,9 +5,11 @@ mod escalations;
 mod fake;
 mod follow_ups;
 mod members;
+mod readings;
 mod reports;
 mod sync;
 mod tokens;
+mod trouble;
 
 use std::sync::Arc;
 
@@ -115,6 +117,7 @@ async fn run(services: &Services, job: &ClaimedJob) -> Result<()> {
     match job.kind {
         JobKind::SyncCrm => super::sync::run(services, job).await.map(drop),
         JobKind::CreateFollowUps => super::follow_ups::run(services, job).await.map(drop),
+        JobKind::ImportMembers => crate::import::members::run(services, job).await.map(drop),
         JobKind::ReportToCrm => super::reports::run(services, job).await.map(drop),
         _ => super::members::run(services, job).await.map(drop),
     }

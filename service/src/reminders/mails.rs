@@ -24,7 +24,7 @@ pub(super) struct Mails {
 #[derive(Clone, Debug, PartialEq)]
 pub(super) enum Means {
     /// A recipient of another campaign, of which this is known.
-    Campaign(Facts),
+    Campaign(Box<Facts>),
     /// Another attempt, the how manieth.
     Attempt(i64),
     /// Another attempt, which was taken back before it was sent.
@@ -55,7 +55,7 @@ impl Mails {
         let mut next = asked_for.iter().skip(1).copied();
         for (round, means) in reminders {
             let facts = match means {
-                Means::Campaign(facts) => facts,
+                Means::Campaign(facts) => *facts,
                 Means::Attempt(_) => before(next.next(), &mut mails.other_attempts),
                 Means::TakenBack => Facts { canceled: true, ..Facts::default() },
                 Means::Selection(at) => Facts { sent_at: Some(at), ..Facts::default() },

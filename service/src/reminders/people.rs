@@ -272,7 +272,7 @@ async fn reminders_of<C: ConnectionTrait>(
                 Means::Selection(Timestamp::from_micros(row.try_get_by_index(4)?))
             }
             (None, false) if row.try_get_by_index::<Option<i64>>(6)?.is_none() => continue,
-            (None, false) => Means::Campaign(facts_row::read(&row, 7)?),
+            (None, false) => Means::Campaign(Box::new(facts_row::read(&row, 7)?)),
         };
         reminders.entry(row.try_get_by_index(0)?).or_default().push((row.try_get_by_index(1)?, means));
     }

@@ -114,6 +114,7 @@ fn documents(types: &[Value]) -> Vec<String> {
     for key in ["DOMAIN", "REASON", "OWNER", "MONTH"] {
         documents.push(format!("{{ blockedAddressGroups(by: {key}) {{ key count }} }}"));
     }
+    documents.push(format!("{{ crm{} }}", select(types, "Crm", &mut Vec::new())));
     documents.push(format!("{{ settings{} }}", select(types, "Settings", &mut Vec::new())));
     documents
 }

@@ -1,26 +1,48 @@
 //! Working off what was ordered, from wherever it was left.
 
+use std::collections::HashSet;
+
 use domain::crm::{CrmError, MAX_MEMBERS, Member, NewList};
-use sea_orm::{ConnectionTrait, DatabaseTransaction};
+use sea_orm::{ConnectionTrait, DatabaseTransaction, DbErr};
 use serde::{Deserialize, Serialize};
 
 use super::{Changed, Payload};
 use crate::access::Services;
 use crate::batch::{Batch, Column};
-use crate::crm::lists::{self, member_table, state, table};
+use crate::crm::lists::{self, is_active, member_table, state, table};
 use crate::crm::read_members;
 use crate::crm::source::{After, NOT_IN_CRM, Somebody, UNKNOWN_ADDRESS};
 use crate::db::{execute, query_all, query_one};
 use crate::error::{Refusal, RefusalCode, Result, ServiceError};
-use crate::jobs::{self, ClaimedJob, JobKind, JobProgress, JobState};
+use crate::jobs::{self, ClaimedJob, JobKind, JobProgress};
 use crate::skipped::Skipped;
 
 /// As many persons are collected in one transaction.
 const CHUNK: i64 = 1_000;
 /// Another job for the same list is waited for so long before this one looks again, in seconds.
 const WAIT: i64 = 3;
+/// So many single refusals in a row are not about persons: the job gives up rather than ask for each of the others.
+const MAX_REFUSED: usize = 20;
 /// Why somebody is left out whom the CRM does not take.
 const REFUSED_BY_CRM: &str = "REFUSED_BY_CRM";
+
+/// The condition of the index of what is still to be done, as the index has it: SQLite takes it for no other words.
+const IS_OPEN: &str = "state <> 3";
+
+/// How many members `$2`, a job, still has in these states on the list `$1`.
+pub(in crate::crm) fn sql_of_count(members: &str, states: &[i16]) -> String {
+    let states = states.iter().map(ToString::to_string).collect::<Vec<_>>().join(", ");
+    format!("SELECT count(*) FROM {members} WHERE list_id = $1 AND job_id = $2 AND state IN ({states}) AND {IS_OPEN}")
+}
+
+/// The next members of the list `$1` in this state that are up to the job `$2`, behind the person `$3`.
+pub(in crate::crm) fn sql_of_next(members: &str, state: i16, size: usize) -> String {
+    format!(
+        "SELECT m.person_id, p.crm_id, p.company_id FROM {members} m JOIN person p ON p.id = m.person_id \
+         WHERE m.list_id = $1 AND m.job_id = $2 AND m.state = {state} AND m.{IS_OPEN} AND m.person_id > $3 \
+         ORDER BY m.person_id LIMIT {size}"
+    )
+}
 
 /// Where a job stands.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
@@ -56,6 +78,12 @@ struct Position {
     in_doubt: i64,
     /// As many at most are asked for at once: fewer while the CRM refuses some of them.
     size: Option<usize>,
+    /// Persons whom the CRM refused since it last took somebody.
+    #[serde(default)]
+    refused: Vec<i64>,
+    /// Those behind this person are asked for first: up to it the CRM refused all when the job last gave up.
+    #[serde(default)]
+    behind: i64,
 }
 
 /// Does a job, from where it was left.
@@ -74,6 +102,10 @@ pub async fn run(services: &Services, job: &ClaimedJob) -> Result<Changed> {
         }
     };
     let mut work = Work { services, job, payload, position };
+    if work.position.step != Step::Begin && !work.has_list_in_hand().await? {
+        // It had ended, and another one had the list meanwhile: what was read of it may not be so any more.
+        (work.position.step, work.position.reading) = (Step::Begin, None);
+    }
     loop {
         match work.position.step {
             Step::Collect => work.collect().await?,
@@ -106,6 +138,7 @@ impl Work<'_> {
 
     fn progress(&self) -> JobProgress {
         let skipped: i64 = self.position.skipped.iter().map(|skipped| skipped.count).sum();
+        let skipped = skipped + i64::try_from(self.position.refused.len()).unwrap_or(i64::MAX);
         let done = self.position.done + self.position.unchanged + skipped;
         let total = self.position.wanted + self.position.unchanged + skipped;
         JobProgress { done, total: self.position.collected.then_some(total.max(done)), skipped }
@@ -133,6 +166,8 @@ impl Work<'_> {
         }
         persons.sort_unstable();
         persons.dedup();
+        let noted = self.noted(&transaction, &persons).await?;
+        persons.retain(|person| !noted.contains(person));
         let count = i64::try_from(persons.len()).unwrap_or(i64::MAX);
         let wanted = self.want(&transaction, persons).await?;
         self.position.wanted += wanted;
@@ -140,6 +175,21 @@ impl Work<'_> {
         (self.position.after, self.position.collected) = (next, next.is_none());
         self.position.step = self.behind_reading();
         self.save(transaction).await
+    }
+
+    /// Those of the persons whom this job has noted already: somebody may be several recipients.
+    async fn noted<C: ConnectionTrait>(&self, connection: &C, persons: &[i64]) -> Result<HashSet<i64>> {
+        if persons.is_empty() {
+            return Ok(HashSet::new());
+        }
+        let noted = if self.removes() { state::UNWANTED } else { state::WANTED };
+        let sql = format!(
+            "SELECT m.person_id FROM {{rows}} CROSS JOIN {} m WHERE m.list_id = rows.list_id AND m.person_id = rows.person_id \
+             AND m.job_id = {{1}} AND m.state = {noted}",
+            self.members(),
+        );
+        let rows = self.keys(persons.iter().copied()).query(connection, &sql, [self.job.id.into()]).await?;
+        Ok(rows.iter().map(|row| row.try_get_by_index(0)).collect::<Result<_, DbErr>>()?)
     }
 
     /// Notes that persons are to be added or removed; says for how many that is something to do.
@@ -163,10 +213,8 @@ impl Work<'_> {
                 "INSERT INTO {members} (list_id, person_id, state, job_id, added_at) \
                  SELECT list_id, person_id, {wanted}, {{1}}, {{2}} FROM {{rows}} WHERE true \
                  ON CONFLICT (list_id, person_id) DO UPDATE SET state = {wanted}, job_id = excluded.job_id \
-                 WHERE {members}.state IN ({wanted}, {unwanted}) OR {members}.state = {in_doubt} AND NOT EXISTS (\
-                    SELECT 1 FROM job WHERE job.id = {members}.job_id AND job.state IN ({}, {}))",
-                JobState::Queued.code(),
-                JobState::Running.code(),
+                 WHERE {members}.state IN ({wanted}, {unwanted}) OR {members}.state = {in_doubt} AND NOT {}",
+                is_active(&format!("{members}.job_id")),
             );
             batch.execute(connection, &sql, more).await?
         };
@@ -179,15 +227,19 @@ impl Work<'_> {
         batch
     }
 
+    async fn has_list_in_hand(&self) -> Result<bool> {
+        let sql = format!("SELECT 1 FROM {} WHERE id = $1 AND pusher = $2", table(self.payload.list));
+        let values = [self.payload.list_id.into(), self.job.id.into()];
+        Ok(query_one(self.services.db.read(), &sql, values).await?.is_some())
+    }
+
     /// Takes the list in hand, and has it made in the CRM where it is new.
     async fn begin(&mut self) -> Result<()> {
         let (table, id) = (table(self.payload.list), self.payload.list_id);
         let transaction = self.services.db.begin().await?;
         let sql = format!(
-            "UPDATE {table} SET pusher = $2 WHERE id = $1 AND (pusher IS NULL OR pusher = $2 OR NOT EXISTS (\
-                SELECT 1 FROM job WHERE job.id = {table}.pusher AND job.state IN ({}, {})))",
-            JobState::Queued.code(),
-            JobState::Running.code(),
+            "UPDATE {table} SET pusher = $2 WHERE id = $1 AND (pusher IS NULL OR pusher = $2 OR NOT {})",
+            is_active(&format!("{table}.pusher")),
         );
         if execute(&transaction, &sql, [id.into(), self.job.id.into()]).await?.rows_affected() == 0 {
             let why = "another job has the same list in hand";
@@ -197,7 +249,13 @@ impl Work<'_> {
         let row = query_one(&transaction, &sql, [id.into()]).await?;
         let row = row.ok_or_else(|| Refusal::new(RefusalCode::NotFound, format!("the {table} is gone")))?;
         if row.try_get_by_index::<Option<String>>(3)?.is_some() {
-            self.position.step = if self.services.crm.is_builtin() { self.behind_reading() } else { Step::Read };
+            if self.services.crm.is_builtin() {
+                // There is no reading that would tell.
+                self.give_back(&transaction).await?;
+                self.position.step = self.behind_reading();
+            } else {
+                self.position.step = Step::Read;
+            }
             return self.save(transaction).await;
         }
         let new = NewList {
@@ -238,8 +296,9 @@ impl Work<'_> {
             return self.save(transaction).await;
         }
         let (members, wanted, in_doubt) = (self.members(), state::WANTED, state::IN_DOUBT);
-        let sql =
-            format!("UPDATE {members} SET state = {wanted} WHERE list_id = $1 AND job_id = $2 AND state = {in_doubt}");
+        let sql = format!(
+            "UPDATE {members} SET state = {wanted} WHERE list_id = $1 AND job_id = $2 AND state = {in_doubt} AND {IS_OPEN}"
+        );
         let left = execute(&transaction, &sql, [id.into(), self.job.id.into()]).await?.rows_affected();
         let left = i64::try_from(left).unwrap_or(i64::MAX);
         self.position.done += self.position.in_doubt - left;
@@ -266,12 +325,12 @@ impl Work<'_> {
     }
 
     async fn count<C: ConnectionTrait>(&self, connection: &C, states: &[i16]) -> Result<i64> {
-        let states = states.iter().map(ToString::to_string).collect::<Vec<_>>().join(", ");
-        let sql = format!(
-            "SELECT count(*) FROM {} WHERE list_id = $1 AND job_id = $2 AND state IN ({states})",
-            self.members()
-        );
-        let row = query_one(connection, &sql, [self.payload.list_id.into(), self.job.id.into()]).await?;
+        let row = query_one(
+            connection,
+            &sql_of_count(self.members(), states),
+            [self.payload.list_id.into(), self.job.id.into()],
+        )
+        .await?;
         Ok(row.map(|row| row.try_get_by_index(0)).transpose()?.unwrap_or_default())
     }
 
@@ -284,7 +343,15 @@ impl Work<'_> {
         let transaction = self.services.db.begin_keyed().await?;
         let size = self.position.size.unwrap_or(MAX_MEMBERS);
         let asked = self.mark(&transaction, size).await?;
+        if asked.is_empty() && self.position.behind > 0 {
+            self.position.behind = 0;
+            return Ok(None);
+        }
         if asked.is_empty() {
+            if self.removes() && self.position.wanted > self.position.done && self.take_back(&transaction).await? {
+                self.save(transaction).await?;
+                return Ok(None);
+            }
             return self.end(transaction).await.map(Some);
         }
         let sql = format!("SELECT crm_id FROM {} WHERE id = $1", table(self.payload.list));
@@ -301,6 +368,7 @@ impl Work<'_> {
         };
         match answer {
             Ok(()) => {
+                self.leave_out_refused();
                 self.confirm(&asked).await?;
                 // Where some were refused, more are dared again.
                 self.position.size = Some((size * 2).min(MAX_MEMBERS)).filter(|size| *size < MAX_MEMBERS);
@@ -312,9 +380,14 @@ impl Work<'_> {
             }
             Err(CrmError::Refused(reason)) => {
                 tracing::warn!(job = self.job.id, reason, "the CRM does not take a member");
-                Skipped::add(&mut self.position.skipped, REFUSED_BY_CRM, "");
+                self.position.refused.extend(asked.iter().map(|(person, _)| *person));
                 self.position.wanted -= 1;
-                self.unmark(&asked, true).await.map(|()| None)
+                self.unmark(&asked, true).await?;
+                if self.position.refused.len() < MAX_REFUSED {
+                    return Ok(None);
+                }
+                self.give_up().await?;
+                Err(CrmError::Refused(reason).into())
             }
             Err(error) => {
                 if !error.may_have_happened() {
@@ -325,15 +398,28 @@ impl Work<'_> {
         }
     }
 
+    /// Those whom the CRM refused are left out: it does take others.
+    fn leave_out_refused(&mut self) {
+        for person in self.position.refused.drain(..) {
+            Skipped::add(&mut self.position.skipped, REFUSED_BY_CRM, &format!("person:{person}"));
+        }
+    }
+
+    /// Whom the CRM refused in a row is asked for again when the job is tried again, but behind the others.
+    async fn give_up(&mut self) -> Result<()> {
+        let transaction = self.services.db.begin_keyed().await?;
+        let refused = std::mem::take(&mut self.position.refused);
+        self.position.behind = refused.iter().copied().max().unwrap_or_default();
+        self.position.wanted += self.want(&transaction, refused).await?;
+        self.position.size = None;
+        self.save(transaction).await
+    }
+
     /// Marks the next members as in doubt; those to be removed need no mark.
     async fn mark<C: ConnectionTrait>(&self, connection: &C, size: usize) -> Result<Vec<(i64, Member)>> {
-        let members = self.members();
         let from = if self.removes() { state::UNWANTED } else { state::WANTED };
-        let sql = format!(
-            "SELECT m.person_id, p.crm_id, p.company_id FROM {members} m JOIN person p ON p.id = m.person_id \
-             WHERE m.list_id = $1 AND m.job_id = $2 AND m.state = {from} ORDER BY m.person_id LIMIT {size}"
-        );
-        let rows = query_all(connection, &sql, [self.payload.list_id.into(), self.job.id.into()]).await?;
+        let values = [self.payload.list_id, self.job.id, self.position.behind].map(Into::into);
+        let rows = query_all(connection, &sql_of_next(self.members(), from, size), values).await?;
         let mut asked = Vec::with_capacity(rows.len());
         for row in &rows {
             let member = Member { person: row.try_get_by_index(1)?, company: row.try_get_by_index(2)? };
@@ -366,6 +452,37 @@ impl Work<'_> {
         Ok(())
     }
 
+    /// Those who cannot be removed stay members, and are of no concern to this job any more.
+    async fn keep<C: ConnectionTrait>(&self, connection: &C, of: &[(i64, Member)]) -> Result<()> {
+        let (members, member) = (self.members(), state::MEMBER);
+        let sql = format!(
+            "UPDATE {members} SET state = {member}, job_id = NULL FROM {{rows}} WHERE {members}.list_id = rows.list_id \
+             AND {members}.person_id = rows.person_id AND {members}.job_id = {{1}}"
+        );
+        self.keys(of.iter().map(|(person, _)| *person)).execute(connection, &sql, [self.job.id.into()]).await?;
+        Ok(())
+    }
+
+    /// Whoever was to be removed by a job that has ended without doing it is a member again.
+    async fn give_back<C: ConnectionTrait>(&self, connection: &C) -> Result<()> {
+        let (members, member, unwanted) = (self.members(), state::MEMBER, state::UNWANTED);
+        let sql = format!(
+            "UPDATE {members} SET state = {member} WHERE list_id = $1 AND state = {unwanted} AND {IS_OPEN} AND NOT {}",
+            is_active(&format!("{members}.job_id")),
+        );
+        execute(connection, &sql, [self.payload.list_id.into()]).await?;
+        Ok(())
+    }
+
+    /// Those whom this job is to remove, and who were members again while it had failed; whether there are any.
+    async fn take_back<C: ConnectionTrait>(&self, connection: &C) -> Result<bool> {
+        let (members, member, unwanted) = (self.members(), state::MEMBER, state::UNWANTED);
+        let sql =
+            format!("UPDATE {members} SET state = {unwanted} WHERE list_id = $1 AND job_id = $2 AND state = {member}");
+        let taken = execute(connection, &sql, [self.payload.list_id.into(), self.job.id.into()]).await?;
+        Ok(taken.rows_affected() > 0)
+    }
+
     /// The CRM has done what it was asked for.
     async fn confirm(&mut self, asked: &[(i64, Member)]) -> Result<()> {
         let transaction = self.services.db.begin_keyed().await?;
@@ -384,7 +501,7 @@ impl Work<'_> {
         match (self.removes(), gives_up) {
             (false, true) => self.remove(&transaction, asked).await?,
             (false, false) => self.set_state(&transaction, asked, state::WANTED).await?,
-            (true, true) => self.set_state(&transaction, asked, state::MEMBER).await?,
+            (true, true) => self.keep(&transaction, asked).await?,
             (true, false) => {}
         }
         self.save(transaction).await
@@ -392,6 +509,11 @@ impl Work<'_> {
 
     async fn end(&mut self, transaction: DatabaseTransaction) -> Result<Changed> {
         let Payload { list, list_id, .. } = self.payload;
+        self.leave_out_refused();
+        // Another job, or somebody in the CRM, has done the rest while this one had ended.
+        let left = (self.position.wanted - self.position.done).max(0);
+        self.position.wanted -= left;
+        self.position.unchanged += left;
         lists::count_members(&transaction, list, list_id).await?;
         let sql = format!("UPDATE {} SET pusher = NULL WHERE id = $1 AND pusher = $2", table(list));
         execute(&transaction, &sql, [list_id.into(), self.job.id.into()]).await?;

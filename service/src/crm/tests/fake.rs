@@ -33,6 +33,8 @@ pub struct State {
     pub bounces: BTreeMap<String, usize>,
     /// Whom it refuses as a member.
     pub refused: Vec<String>,
+    /// It does not show who is on its lists.
+    pub members_refused: bool,
     pub moods: VecDeque<How>,
     /// The requests that it got, by name.
     pub asked: Vec<String>,
@@ -154,6 +156,9 @@ impl Crm for Fake {
 
     fn members<'a>(&'a self, _kind: ListKind, list: &'a str, after: Option<&'a str>) -> Answer<'a, Page<Member>> {
         Box::pin(self.ask("members", move |state| {
+            if state.members_refused {
+                return Err(CrmError::Refused("they are not shown".to_owned()));
+            }
             let (_, _, members) = state.lists.get(list).ok_or(CrmError::NotFound)?;
             let member = |person: &String| Member { person: person.clone(), company: None };
             Ok(slice(members.iter().map(member).collect(), after, state.page))
@@ -229,6 +234,12 @@ impl Crm for Fake {
     }
 
     fn told(&self, _headers: &[(String, String)], body: &[u8]) -> Option<Vec<Told>> {
-        (body == b"signed").then(|| vec![Told::Persons])
+        match body {
+            b"signed" => Some(vec![Told::Persons]),
+            b"signed: projects" => Some(vec![Told::Projects]),
+            b"signed: both" => Some(vec![Told::Projects, Told::Persons]),
+            b"signed: nothing" => Some(vec![Told::Nothing]),
+            _ => None,
+        }
     }
 }

@@ -84,7 +84,11 @@ async fn one_whom_the_crm_refuses_costs_nobody_else_the_place() {
         let wanted: Vec<String> = everybody(40).into_iter().filter(|id| id != "p7" && id != "p33").collect();
         assert_eq!(on_the_list(&world), wanted);
         assert_eq!(result["added"], json!(38));
-        assert_eq!(result["skippedByReason"], json!([{ "reason": "REFUSED_BY_CRM", "count": 2, "examples": [] }]));
+        let refused = world.fixture.rows("SELECT id FROM person WHERE crm_id IN ('p7', 'p33') ORDER BY id").await;
+        let id = |row: &sea_orm::QueryResult| format!("person:{}", row.try_get_by_index::<i64>(0).expect("an id"));
+        let examples: Vec<String> = refused.iter().map(id).collect();
+        let skipped = json!([{ "reason": "REFUSED_BY_CRM", "count": 2, "examples": examples }]);
+        assert_eq!(result["skippedByReason"], skipped);
         world.close().await;
     }
 }

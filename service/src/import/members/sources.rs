@@ -10,7 +10,7 @@ use sea_orm::{ConnectionTrait, DbErr, QueryResult};
 use serde::{Deserialize, Serialize};
 
 use crate::batch::{Batch, Column};
-use crate::crm::lists::member_table;
+use crate::crm::lists::{is_member, member_table};
 use crate::db::{execute, query_all};
 use crate::error::{Refusal, RefusalCode, Result};
 use crate::import::columns::{OfPerson, Row};
@@ -115,11 +115,11 @@ impl Sources {
         after: i64,
         limit: usize,
     ) -> Result<Vec<Member>> {
-        let most = i64::try_from(limit).unwrap_or(i64::MAX);
+        let (most, is_member) = (i64::try_from(limit).unwrap_or(i64::MAX), is_member("m"));
         let mut wanted: BTreeMap<i64, Vec<Option<String>>> = BTreeMap::new();
         for list in &self.lists {
             let sql = format!(
-                "SELECT person_id FROM {} WHERE list_id = $1 AND state = 3 AND person_id > $2 ORDER BY person_id LIMIT $3",
+                "SELECT m.person_id FROM {} m WHERE m.list_id = $1 AND {is_member} AND m.person_id > $2 ORDER BY m.person_id LIMIT $3",
                 member_table(list.kind)
             );
             for row in query_all(connection, &sql, [list.id.into(), after.into(), most.into()]).await? {
@@ -155,11 +155,12 @@ impl Sources {
         if persons.is_empty() {
             return Ok(wanted);
         }
+        let is_member = is_member("m");
         for list in &self.lists {
             let mut batch = Batch::new(&[("list_id", Column::Big), ("id", Column::Big)]);
             persons.iter().for_each(|id| batch.push([list.id.into(), (*id).into()]));
             let sql = format!(
-                "SELECT m.person_id FROM {{rows}} CROSS JOIN {} m WHERE m.list_id = rows.list_id AND m.person_id = rows.id AND m.state = 3",
+                "SELECT m.person_id FROM {{rows}} CROSS JOIN {} m WHERE m.list_id = rows.list_id AND m.person_id = rows.id AND {is_member}",
                 member_table(list.kind)
             );
             for row in batch.query(connection, &sql, []).await? {

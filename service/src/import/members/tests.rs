@@ -53,10 +53,14 @@ impl Fixture {
             );
             self.sql(&sql, [id.into(), format!("p{member}").into()]).await;
         }
-        // Somebody who is only to be added, and somebody who is to be removed, are no members.
+        // Somebody who is only to be added, and somebody who is to be removed by a job that waits, are no members.
+        let sql = "INSERT INTO job (kind, queue, payload, idempotency_key, state, run_at, created_by, created_at) \
+            VALUES (18, 3, '{}', 'removal', 1, 9000000000000000, 'cli', 0) ON CONFLICT DO NOTHING";
+        self.sql(sql, []).await;
         let sql = format!(
-            "INSERT INTO {table}_member (list_id, person_id, state, added_at) \
-            SELECT $1, id, CASE WHEN crm_id = 'p98' THEN 1 ELSE 4 END, 0 FROM person WHERE crm_id IN ('p98', 'p99')"
+            "INSERT INTO {table}_member (list_id, person_id, state, job_id, added_at) \
+            SELECT $1, id, CASE WHEN crm_id = 'p98' THEN 1 ELSE 4 END, (SELECT id FROM job WHERE idempotency_key = 'removal'), 0 \
+            FROM person WHERE crm_id IN ('p98', 'p99')"
         );
         self.sql(&sql, [id.into()]).await;
     }
