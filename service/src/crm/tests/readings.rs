@@ -39,7 +39,7 @@ impl World {
     /// Has a job worked at once; what stops it is an error.
     async fn try_job(&self, id: i64) -> Result<(), ServiceError> {
         let job = self.claim(id).await.expect("a job");
-        let done = super::run(&self.services, &job).await;
+        let done = Box::pin(super::run(&self.services, &job)).await;
         match &done {
             Ok(()) => {}
             Err(ServiceError::Later { why, .. }) => {
