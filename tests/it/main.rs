@@ -35,6 +35,7 @@ mod export;
 mod ingest;
 #[cfg(test)]
 mod reminder_actions;
+#[cfg(test)]
 mod reminders;
 #[cfg(test)]
 mod story;

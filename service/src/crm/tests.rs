@@ -118,6 +118,7 @@ async fn run(services: &Services, job: &ClaimedJob) -> Result<()> {
         JobKind::SyncCrm => super::sync::run(services, job).await.map(drop),
         JobKind::CreateFollowUps => super::follow_ups::run(services, job).await.map(drop),
         JobKind::ImportMembers => crate::import::members::run(services, job).await.map(drop),
+        JobKind::ReloadRecipients => crate::import::members::reload(services, job).await.map(drop),
         JobKind::ReportToCrm => super::reports::run(services, job).await.map(drop),
         _ => super::members::run(services, job).await.map(drop),
     }

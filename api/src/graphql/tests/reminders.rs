@@ -71,7 +71,11 @@ async fn what_makes_no_sense_is_refused() {
         (json!({ "campaignId": Key::Campaign(99).id().0 }), "NOT_FOUND", json!(["campaignId"])),
         (json!({ "campaignNamePattern": "*", "afterHours": 9000 }), "INVALID", json!(["afterHours"])),
         (json!({ "campaignNamePattern": "*", "timeZone": "Mars" }), "INVALID", json!(["timeZone"])),
-        (json!({ "campaignNamePattern": "*", "action": "RESEND" }), "INVALID", json!(["action"])),
+        (
+            json!({ "campaignNamePattern": "*", "action": "RESEND", "subjectPrefix": "Again:" }),
+            "INVALID",
+            json!(["subjectPrefix"]),
+        ),
         (
             json!({ "campaignNamePattern": "*", "sendBetween": { "from": "20:00", "to": "08:00" } }),
             "INVALID",

@@ -234,7 +234,8 @@ async fn keeping_ours_touches_no_other_address_of_the_person() {
         run(&fixture, "UPDATE person_email SET rank = 1").await;
         run(&fixture, "INSERT INTO person_email (person_id, email_key, email, rank) VALUES (7, 'main@x.example', 'main@x.example', 0)").await;
         crm.set("p7", &["main@x.example", "erika@z.example"]);
-        let corrected = correct(&fixture, "erika@x.example", "erika@y.example").await;
+        let wanted = correction("erika@x.example", "erika@y.example");
+        let corrected = marketer(&fixture).correct_address(wanted).await.expect("corrected");
         assert_eq!(tell(&fixture).await.expect("told").conflicts, 1);
         assert_eq!(ask(&fixture, corrected.id).await.crm_email.as_deref(), Some("erika@z.example"));
         marketer(&fixture).resolve_conflict(corrected.id, ConflictSide::Ours).await.expect("solved");
@@ -259,7 +260,7 @@ async fn keeping_ours_adds_it_where_the_old_one_is_gone() {
             } else {
                 ("erika@x.example", "erika@y.example")
             };
-            let corrected = correct(&fixture, old, new).await;
+            let corrected = marketer(&fixture).correct_address(correction(old, new)).await.expect("corrected");
             assert_eq!(tell(&fixture).await.expect("told").conflicts, 1);
             assert_eq!(ask(&fixture, corrected.id).await.crm_email, None);
             let theirs = marketer(&fixture).resolve_conflict(corrected.id, ConflictSide::Crm).await;
@@ -284,7 +285,8 @@ async fn what_a_dead_job_left_in_doubt_is_taken_by_the_next() {
     for mut fixture in Fixture::each().await {
         let crm = with_person(&mut fixture).await;
         crm.trouble.lock().expect("a lock").push_back(Trouble::AnswerLost);
-        let corrected = correct(&fixture, "erika@x.example", "erika@y.example").await;
+        let wanted = correction("erika@x.example", "erika@y.example");
+        let corrected = marketer(&fixture).correct_address(wanted).await.expect("corrected");
         assert!(tell(&fixture).await.is_err(), "the answer is lost");
         run(&fixture, "UPDATE job SET state = 4 WHERE kind = 28").await;
         for _ in 0..2 {

@@ -141,6 +141,16 @@ async fn who_is_imported_is_read_before_and_what_could_not_be_read_is_not_import
         world.work_off(reading).await;
         world.try_job(job).await.expect("imported");
         assert_eq!(world.count(&imported).await, 5);
+
+        // Once a selection is known to be gone, the recipients that came from it stay, and are read again without it.
+        let sql = format!("UPDATE selection SET deleted_at = 1 WHERE id = {gone}");
+        crate::db::execute(world.services.db.write(), &sql, []).await.expect("deleted");
+        world.crm.with(|state| state.lists.retain(|_, (_, name, _)| name.starts_with("Here")));
+        let job = world.marketer().reload_recipients(campaign).await.expect("ordered").id;
+        assert_eq!(waits(world.try_job(job)).await, "the CRM is being read");
+        world.work_off(world.readings().await[0]).await;
+        world.try_job(job).await.expect("read again");
+        assert_eq!(world.count(&format!("{imported} AND status = 1")).await, 5);
         world.close().await;
     }
 }

@@ -121,8 +121,10 @@ pub async fn reload(services: &Services, job: &ClaimedJob) -> Result<Reloaded> {
     let mut at: Position = job.position.clone().map(serde_json::from_value).transpose()?.unwrap_or_default();
     at.reloaded.campaign_id = payload.campaign_id;
     if job.position.is_none() {
-        let sources = sources::of_campaign(services.db.read(), payload.campaign_id).await?;
-        super::read_before(services, job, &sources).await?;
+        let db = services.db.read();
+        let sources = sources::of_campaign(db, payload.campaign_id).await?;
+        // Whoever came from a list that is gone in the CRM stays, and the others are read again all the same.
+        super::read_before(services, job, &sources.that_are_there(db).await?).await?;
     }
     while !step(services, job, &payload, &mut at).await? {}
     Ok(at.reloaded)

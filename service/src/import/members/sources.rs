@@ -10,8 +10,8 @@ use sea_orm::{ConnectionTrait, DbErr, QueryResult};
 use serde::{Deserialize, Serialize};
 
 use crate::batch::{Batch, Column};
-use crate::crm::lists::{is_member, member_table};
-use crate::db::{execute, query_all};
+use crate::crm::lists::{is_member, member_table, table};
+use crate::db::{execute, query_all, query_one};
 use crate::error::{Refusal, RefusalCode, Result};
 use crate::import::columns::{OfPerson, Row};
 
@@ -143,6 +143,17 @@ impl Sources {
             members.push(member);
         }
         Ok(members)
+    }
+
+    /// Only the lists that are there still: nothing can be read of one that was deleted in the CRM.
+    pub(super) async fn that_are_there<C: ConnectionTrait>(mut self, connection: &C) -> Result<Self> {
+        for list in std::mem::take(&mut self.lists) {
+            let sql = format!("SELECT 1 FROM {} WHERE id = $1 AND deleted_at IS NULL", table(list.kind));
+            if query_one(connection, &sql, [list.id.into()]).await?.is_some() {
+                self.lists.push(list);
+            }
+        }
+        Ok(self)
     }
 
     /// Which of these persons are on the lists, and the subscriptions that those ask for.

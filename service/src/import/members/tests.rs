@@ -281,7 +281,7 @@ async fn an_address_that_was_corrected_here_is_not_taken_back() {
         assert_eq!(fixture.sorted().await, ["q@example.com|Person 1 READY"]);
 
         // The CRM has another one by now: a conflict (4) that nobody has decided on, or ours is kept (2) and not told yet (push 2, 3).
-        let elsewhere = "UPDATE person_email SET email = 'z@example.com', email_key = 'z@example.com'";
+        let elsewhere = "UPDATE person_email SET email = 'z@example.com', email_key = 'z@example.com' WHERE email_key = 'p1@example.com'";
         fixture.sql(elsewhere, []).await;
         for (state, push) in [(4_i16, 5_i16), (2, 2), (2, 3)] {
             let sql = "UPDATE correction SET person_id = (SELECT id FROM person), state = $1, push = $2";
