@@ -2,6 +2,7 @@
 
 use std::collections::HashMap;
 use std::sync::OnceLock;
+use std::time::Duration;
 
 use async_graphql::Context;
 use async_graphql::dataloader::{DataLoader, HashMapCache, Loader};
@@ -62,11 +63,16 @@ pub struct ListId(pub ListKind, pub i64);
 #[derive(Default)]
 pub struct Loaders(OnceLock<DataLoader<Batches, HashMapCache>>);
 
+/// Keys are gathered for so long before they are loaded together. Tests count statements, and a debug build on a busy machine may take
+/// longer to go through a list.
+const GATHER: Duration = Duration::from_millis(if cfg!(test) { 20 } else { 1 });
+
 /// The loaders of the request.
 pub(super) fn loaders<'a>(ctx: &Context<'a>) -> Result<&'a DataLoader<Batches, HashMapCache>> {
     let reader = reader(ctx)?;
     let loaders = ctx.data_opt::<Loaders>().ok_or_else(Failure::no_context)?;
-    Ok(loaders.0.get_or_init(|| DataLoader::with_cache(Batches(reader), tokio::spawn, HashMapCache::default())))
+    let make = || DataLoader::with_cache(Batches(reader), tokio::spawn, HashMapCache::default()).delay(GATHER);
+    Ok(loaders.0.get_or_init(make))
 }
 
 /// Asks the services for many keys at once.
