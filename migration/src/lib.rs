@@ -12,7 +12,7 @@ use sea_orm_migration::sea_orm::{ConnectionTrait, DatabaseBackend, DatabaseConne
 mod m20261101_000001_chain;
 mod m20261125_000002_follow_up;
 mod m20261126_000003_crm;
-mod m20261126_000004_reminder_actions;
+mod m20261126_000004_reminders_and_corrections;
 
 /// Applies the migrations in their order.
 #[derive(Debug)]
@@ -25,7 +25,7 @@ impl MigratorTrait for Migrator {
             Box::new(m20261101_000001_chain::Migration),
             Box::new(m20261125_000002_follow_up::Migration),
             Box::new(m20261126_000003_crm::Migration),
-            Box::new(m20261126_000004_reminder_actions::Migration),
+            Box::new(m20261126_000004_reminders_and_corrections::Migration),
         ]
     }
 }

@@ -1,14 +1,18 @@
 //! Nobody twice on a list, and nobody left out, whatever happens.
 
 use domain::crm::ListKind;
+use domain::health::AddressHealth;
 use serde_json::json;
 
 use super::{How, World, moods};
+use crate::addresses::complaints::ComplaintFilter;
+use crate::addresses::{AddressFilter, AddressSet};
 use crate::crm::members::Target;
 use crate::crm::{ListQuery, Persons};
 use crate::error::{RefusalCode, ServiceError};
 use crate::jobs::JobState;
 use crate::recipients::paging::PageArgs;
+use crate::recipients::{RecipientFilter, RecipientSet, RecipientsWhere};
 use crate::subject::Subject;
 
 fn new(name: &str) -> Target {
@@ -54,6 +58,47 @@ async fn whatever_fails_each_person_gets_on_the_list_once() {
             assert_eq!(world.count("SELECT member_count FROM selection").await, 1_203);
             world.close().await;
         }
+    }
+}
+
+/// Also from clicks, blocked addresses, complaints and reminders: each names persons in its own way.
+#[tokio::test]
+async fn whoever_clicked_complained_or_is_blocked_can_be_added() {
+    for world in World::each(6, 1).await {
+        let campaign = world.fixture.campaign;
+        for sql in [
+            format!(
+                "INSERT INTO tracked_link (id, campaign_id, url, url_hash) VALUES (5, {campaign}, 'https://x.example', 'h')"
+            ),
+            format!(
+                "INSERT INTO click (campaign_id, id, recipient, link_id, occurred_at, verdict) VALUES ({campaign}, 1, 2, 5, 1, 0), ({campaign}, 2, 7, 5, 1, 0)"
+            ),
+            format!(
+                "INSERT INTO complaint (campaign_id, recipient, address_id, complained_at) SELECT {campaign}, number, address_id, 1 FROM recipient WHERE number = 4"
+            ),
+            "UPDATE address SET health = 3, blocked_at = 1, block_reason = 1 WHERE email_key = 'p6@example.com'"
+                .to_owned(),
+        ] {
+            crate::db::execute(world.services.db.write(), &sql, []).await.expect("changed");
+        }
+        let filter = RecipientFilter::ClickedLink(vec![5]);
+        let clicked = RecipientSet::Where(RecipientsWhere { campaign, filter, search: None });
+        let blocked = AddressFilter { health: vec![AddressHealth::Blocked], ..AddressFilter::default() };
+        let mut expected = Vec::new();
+        for (persons, person, skipped) in [
+            (Persons::Recipients(clicked), "p2", 1),
+            (Persons::Complaints(ComplaintFilter { campaign: Some(campaign), ..ComplaintFilter::default() }), "p4", 0),
+            (Persons::Addresses(AddressSet::Where(blocked)), "p6", 0),
+        ] {
+            let target = if expected.is_empty() { new("Call them") } else { Target::Existing(1) };
+            let job = world.marketer().add_to_list(ListKind::Selection, persons, target).await.expect("ordered");
+            let result = world.work_off(job.id).await;
+            let left_out = result["skippedByReason"].as_array().expect("a list").len();
+            assert_eq!((&result["added"], left_out), (&json!(1), skipped), "{person}: {result}");
+            expected.push(person.to_owned());
+            assert_eq!(on_the_list(&world), expected);
+        }
+        world.close().await;
     }
 }
 

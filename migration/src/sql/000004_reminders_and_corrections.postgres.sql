@@ -1,4 +1,4 @@
--- What these columns mean stands in 000004_reminder_actions.sqlite.sql.
+-- What these columns mean stands in 000004_reminders_and_corrections.sqlite.sql.
 ALTER TABLE reminder
     ALTER COLUMN child_id DROP NOT NULL,
     ADD COLUMN selection_id BIGINT UNIQUE REFERENCES selection (id),
