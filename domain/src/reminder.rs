@@ -58,7 +58,7 @@ coded_enum! {
         RemindedEnough = 9 "REMINDED_ENOUGH",
         /// A provider's simulator, not a person.
         Simulator = 10 "SIMULATOR",
-        /// They withdrew their consent: they reported another mail as spam.
+        /// They do not consent: they reported another mail as spam, or the CRM says that they must not be written to.
         NoConsent = 11 "NO_CONSENT",
         /// Their address was taken out of use.
         DeletedAddress = 12 "DELETED_ADDRESS",

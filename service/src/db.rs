@@ -284,6 +284,11 @@ pub async fn execute<C: ConnectionTrait>(
     connection.execute_raw(statement(connection, sql, values)).await
 }
 
+/// Whether this is a connection to PostgreSQL, and not to SQLite.
+pub fn is_postgres<C: ConnectionTrait>(connection: &C) -> bool {
+    connection.get_database_backend() == DatabaseBackend::Postgres
+}
+
 fn statement<C: ConnectionTrait>(connection: &C, sql: &str, values: impl IntoIterator<Item = Value>) -> Statement {
     Statement::from_sql_and_values(connection.get_database_backend(), sql, values)
 }

@@ -4,9 +4,9 @@ use domain::Timestamp;
 use domain::event::BounceClass;
 use domain::facts::{Facts, Failure, Gravity};
 use domain::status::{SkipReason, status};
-use sea_orm::{DbErr, QueryResult, Value};
+use sea_orm::{ConnectionTrait, DbErr, QueryResult, Value};
 
-use crate::batch::Column;
+use crate::batch::{Batch, Column};
 use crate::rollup::smtp_code;
 
 /// The columns of the facts, in the order in which [`read`] expects them.
@@ -151,6 +151,24 @@ pub fn batch_row(campaign: i64, number: i64, facts: &Facts) -> impl Iterator<Ite
         time(facts.unsubscribed_at),
     ]
     .into_iter()
+}
+
+/// The columns of the facts of a table, by its name or alias.
+#[must_use]
+pub fn columns_of(table: &str) -> String {
+    FACT_COLUMNS.split(", ").map(|name| format!("{table}.{name}")).collect::<Vec<_>>().join(", ")
+}
+
+/// Writes what is known of recipients, as rows of [`batch_row`]; with it `also`, further assignments that begin with a comma.
+///
+/// # Errors
+/// Those of the database.
+pub async fn write_recipients<C: ConnectionTrait>(connection: &C, rows: Batch, also: &str) -> Result<(), DbErr> {
+    let sql = format!(
+        "UPDATE recipient SET {}{also} FROM {{rows}} WHERE recipient.campaign_id = rows.campaign_id AND recipient.number = rows.number",
+        assignments()
+    );
+    rows.execute(connection, &sql, []).await.map(|_| ())
 }
 
 /// `column = rows.column` for all columns of [`CHANGE_COLUMNS`] behind the key.

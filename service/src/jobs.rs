@@ -23,6 +23,12 @@ pub(crate) use list::get;
 pub use list::{Job, JobFilter};
 pub use running::{checkpoint, fail, finish, hand_back, postpone, progress, renew, succeed};
 
+/// Whether the job with the id `job`, an SQL expression, waits or runs: an SQL condition.
+pub(crate) fn is_active(job: &str) -> String {
+    let (queued, running) = (JobState::Queued.code(), JobState::Running.code());
+    format!("EXISTS (SELECT 1 FROM job WHERE job.id = {job} AND job.state IN ({queued}, {running}))")
+}
+
 /// For how long a job is its worker's before that has to say again that it is still at it, in seconds, unless another length is
 /// configured.
 pub const LEASE_SECONDS: i64 = 30;

@@ -16,9 +16,7 @@ use crate::crm::sync;
 use crate::db::{execute, query_one};
 use crate::error::Result;
 use crate::jobs::{self, JobKind, JobState, NewJob};
-
-/// Who stands in the jobs of the schedule as the one who wanted them.
-pub const SUBJECT: &str = "schedule";
+use crate::subject::SCHEDULE;
 
 /// Something that is done again and again.
 #[derive(Clone, Debug)]
@@ -137,7 +135,7 @@ pub async fn tick(services: &Services, rule: &Rule, now: Timestamp) -> Result<Ti
         None => {
             let job = NewJob {
                 idempotency_key: Some(format!("schedule:{}:{due}", rule.name)),
-                ..NewJob::new(rule.kind, rule.payload.clone(), SUBJECT, now)
+                ..NewJob::new(rule.kind, rule.payload.clone(), SCHEDULE, now)
             };
             Tick::Added { due, job: jobs::enqueue(&transaction, job, now).await? }
         }

@@ -18,6 +18,12 @@ pub struct Skipped {
 }
 
 impl Skipped {
+    /// How many were left out, for whatever reason.
+    #[must_use]
+    pub fn total(list: &[Self]) -> i64 {
+        list.iter().map(|skipped| skipped.count).sum()
+    }
+
     /// Counts one more, in the order in which the reasons were met first. `example` is its id; empty for none.
     pub fn add(list: &mut Vec<Self>, reason: &str, example: &str) {
         let place = list.iter().position(|skipped| skipped.reason == reason).unwrap_or_else(|| {

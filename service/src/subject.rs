@@ -51,6 +51,8 @@ impl Role {
 
 /// How nachfass itself stands in the audit log, where it acts by its rules.
 pub const SYSTEM: &str = "system";
+/// How the schedule stands in the audit log, and as who made its jobs.
+pub const SCHEDULE: &str = "schedule";
 
 /// Somebody (or something) that acts.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
@@ -68,6 +70,12 @@ impl Subject {
     #[must_use]
     pub fn command_line() -> Self {
         Self { id: "cli".to_owned(), name: "command line".to_owned(), role: Role::Admin }
+    }
+
+    /// nachfass itself, where it acts by its rules.
+    #[must_use]
+    pub fn system() -> Self {
+        Self { id: SYSTEM.to_owned(), name: SYSTEM.to_owned(), role: Role::Marketer }
     }
 
     /// Whether it may see addresses, names and other personal data.

@@ -156,7 +156,7 @@ impl JobResult {
     /// Those who were left out by a job whose examples are recipients or addresses, or things of the CRM.
     pub(super) fn left_out(skipped: &[Skipped]) -> Self {
         Self {
-            skipped: Some(int(skipped.iter().map(|skipped| skipped.count).sum())),
+            skipped: Some(int(Skipped::total(skipped))),
             skipped_by_reason: skipped.iter().map(|skipped| SkippedCount::of_job(skipped.clone(), somebody)).collect(),
             ..Self::default()
         }
@@ -205,7 +205,7 @@ impl From<&Acted> for JobResult {
         Self {
             updated: Some(int(acted.changed)),
             unchanged: Some(int(acted.unchanged)),
-            skipped: Some(int(acted.skipped.iter().map(|skipped| skipped.count).sum())),
+            skipped: Some(int(Skipped::total(&acted.skipped))),
             skipped_by_reason: acted
                 .skipped
                 .iter()

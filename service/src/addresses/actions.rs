@@ -2,7 +2,7 @@
 
 use domain::Timestamp;
 use domain::health::{AddressHealth, BlockReason};
-use sea_orm::{ConnectionTrait, DatabaseBackend};
+use sea_orm::ConnectionTrait;
 use serde::{Deserialize, Serialize};
 
 use super::set::{AddressSet, StoredSet};
@@ -11,6 +11,7 @@ use crate::access::{Marketer, Services};
 use crate::apply::create;
 use crate::audit;
 use crate::batch::{Batch, Column};
+use crate::db::is_postgres;
 use crate::error::{Refusal, RefusalCode, Result};
 use crate::jobs::{self, ClaimedJob, Job, JobKind, JobProgress, NewJob, Queue};
 use crate::settings;
@@ -186,7 +187,7 @@ async fn begin(services: &Services, payload: &Payload) -> Result<Position> {
 
 impl Position {
     fn progress(&self) -> JobProgress {
-        let skipped = self.skipped.iter().map(|skipped| skipped.count).sum();
+        let skipped = Skipped::total(&self.skipped);
         let done = self.changed + self.unchanged + skipped;
         JobProgress { done, total: Some(self.total.max(done)), skipped }
     }
@@ -243,10 +244,7 @@ pub(crate) async fn lock<C: ConnectionTrait>(connection: &C, ids: Vec<i64>) -> R
     }
     let mut batch = Batch::new(&[("id", Column::Big)]);
     ids.into_iter().for_each(|id| batch.push([id.into()]));
-    let lock = match connection.get_database_backend() {
-        DatabaseBackend::Postgres => "FOR UPDATE OF address",
-        _ => "",
-    };
+    let lock = if is_postgres(connection) { "FOR UPDATE OF address" } else { "" };
     let sql = format!(
         "SELECT {} FROM {{rows}} CROSS JOIN address WHERE address.id = rows.id ORDER BY address.id {lock}",
         state::COLUMNS

@@ -17,7 +17,7 @@ use crate::changes::Change;
 use crate::crm::people::REFUSED_BY_CRM;
 use crate::db::query_all;
 use crate::error::Result;
-use crate::facts_row::{self, FACT_COLUMN_COUNT, FACT_COLUMNS};
+use crate::facts_row::{self, FACT_COLUMN_COUNT};
 use crate::jobs::{self, ClaimedJob, JobKind, JobProgress, NewJob};
 use crate::rollup::RollUp;
 
@@ -147,7 +147,7 @@ pub async fn run(services: &Services, job: &ClaimedJob) -> Result<Settled> {
 const STANDING: &str = "a.block_reason, a.last_complained_at, a.consent_given_at";
 
 fn columns() -> String {
-    let facts = FACT_COLUMNS.split(", ").map(|name| format!("r.{name}")).collect::<Vec<_>>().join(", ");
+    let facts = facts_row::columns_of("r");
     format!("r.campaign_id, r.number, r.domain, r.is_simulator, {facts}, {STANDING}")
 }
 

@@ -26,7 +26,7 @@ use crate::rollup::figure_names;
 use crate::settings;
 use crate::statistics::CampaignStatistics;
 use crate::subject::SYSTEM;
-use crate::subject::{Role, Subject};
+use crate::subject::Subject;
 
 /// So many campaigns are looked at in one transaction.
 const BATCH: i64 = 200;
@@ -265,7 +265,7 @@ impl Look<'_> {
 
     /// Audits what was found, and has it told.
     async fn record(&self, found: &Found, job: &ClaimedJob, channels: &[Channel]) -> Result<()> {
-        let subject = Subject { id: SYSTEM.to_owned(), name: SYSTEM.to_owned(), role: Role::Viewer };
+        let subject = Subject::system();
         let changes = found.raised.iter().map(|alert| ("alert.raised", alert));
         for (action, alert) in changes.chain(found.resolved.iter().map(|alert| ("alert.resolved", alert))) {
             let Alert { campaign, finding, .. } = alert;

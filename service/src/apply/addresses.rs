@@ -4,12 +4,13 @@ use std::collections::BTreeMap;
 
 use domain::health::Outcome;
 use domain::{EventKind, Timestamp};
-use sea_orm::{ConnectionTrait, DatabaseBackend};
+use sea_orm::ConnectionTrait;
 
 use super::create;
 use super::pending::{Pending, RecipientKey};
 use crate::addresses::state::{self, Cause, State};
 use crate::batch::{Batch, Column};
+use crate::db::is_postgres;
 use crate::error::Result;
 use crate::settings;
 use crate::subject::SYSTEM;
@@ -108,10 +109,7 @@ async fn lock<C: ConnectionTrait>(
 ) -> Result<BTreeMap<String, State>> {
     let mut batch = Batch::new(&[("email_key", Column::Text)]);
     keys.for_each(|key| batch.push([key.clone().into()]));
-    let lock = match connection.get_database_backend() {
-        DatabaseBackend::Postgres => "FOR UPDATE OF address",
-        _ => "",
-    };
+    let lock = if is_postgres(connection) { "FOR UPDATE OF address" } else { "" };
     let sql = format!(
         "SELECT address.email_key, {} FROM {{rows}} JOIN address ON address.email_key = rows.email_key \
          ORDER BY address.id {lock}",

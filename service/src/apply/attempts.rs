@@ -15,7 +15,7 @@ use sea_orm::ConnectionTrait;
 use super::pending::{Pending, RecipientKey};
 use crate::batch::{Batch, Column};
 use crate::error::Result;
-use crate::facts_row::{self, CHANGE_COLUMNS, FACT_COLUMNS};
+use crate::facts_row::{self, CHANGE_COLUMNS};
 
 /// An attempt that was followed by another.
 pub struct Attempt {
@@ -44,7 +44,7 @@ impl Attempts {
         }
         let mut batch = Batch::new(&[("campaign_id", Column::Big), ("number", Column::Big)]);
         recipients.iter().for_each(|key| batch.push([key.campaign.into(), key.number.into()]));
-        let facts = FACT_COLUMNS.split(", ").map(|name| format!("a.{name}")).collect::<Vec<_>>().join(", ");
+        let facts = facts_row::columns_of("a");
         let sql = format!(
             "SELECT a.campaign_id, a.number, a.email_key, a.address_id, a.ended_at, {facts} FROM {{rows}} CROSS JOIN attempt a \
              WHERE a.campaign_id = rows.campaign_id AND a.number = rows.number ORDER BY a.campaign_id, a.number, a.attempt"

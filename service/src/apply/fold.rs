@@ -7,15 +7,16 @@ use domain::facts::Facts;
 use domain::resend::went_to_known_address;
 use domain::status::{RecipientStatus, status};
 use domain::{EventKind, Timestamp};
-use sea_orm::{ConnectionTrait, DatabaseBackend, DbErr};
+use sea_orm::{ConnectionTrait, DbErr};
 
 use super::addresses::is_wish;
 use super::attempts::Attempts;
 use super::pending::{Pending, RecipientKey};
 use super::{addresses, clicks, create};
 use crate::batch::{Batch, Column};
+use crate::db::is_postgres;
 use crate::error::Result;
-use crate::facts_row::{self, CHANGE_COLUMNS, FACT_COLUMNS};
+use crate::facts_row::{self, CHANGE_COLUMNS};
 use crate::rollup::RollUp;
 
 /// A recipient under lock.
@@ -171,11 +172,8 @@ async fn lock<C: ConnectionTrait>(
 ) -> Result<BTreeMap<RecipientKey, Recipient>, DbErr> {
     let mut batch = Batch::new(&[("campaign_id", Column::Big), ("number", Column::Big)]);
     keys.iter().for_each(|key| batch.push([key.campaign.into(), key.number.into()]));
-    let lock = match connection.get_database_backend() {
-        DatabaseBackend::Postgres => "FOR UPDATE OF recipient",
-        _ => "",
-    };
-    let facts = FACT_COLUMNS.split(", ").map(|name| format!("recipient.{name}")).collect::<Vec<_>>().join(", ");
+    let lock = if is_postgres(connection) { "FOR UPDATE OF recipient" } else { "" };
+    let facts = facts_row::columns_of("recipient");
     let sql = format!(
         "SELECT recipient.campaign_id, recipient.number, email_key, domain, is_simulator, ref IS NOT NULL, address_id, attempt, \
             corrected_at, {facts} \
@@ -211,9 +209,5 @@ async fn write<C: ConnectionTrait>(
     for (key, recipient) in recipients {
         batch.push_row(facts_row::batch_row(key.campaign, key.number, &recipient.facts));
     }
-    let sql = format!(
-        "UPDATE recipient SET {} FROM {{rows}} WHERE recipient.campaign_id = rows.campaign_id AND recipient.number = rows.number",
-        facts_row::assignments()
-    );
-    batch.execute(connection, &sql, []).await.map(|_| ())
+    facts_row::write_recipients(connection, batch, "").await
 }

@@ -8,7 +8,7 @@ use domain::Timestamp;
 use domain::correction::{CorrectionSource, CorrectionState, PushState};
 use domain::email::EmailAddress;
 use domain::health::AddressHealth;
-use sea_orm::{ConnectionTrait, DatabaseBackend, DbErr, QueryResult};
+use sea_orm::{ConnectionTrait, DbErr, QueryResult};
 
 use super::follow;
 use super::row::{self, ADDRESSES, CorrectionRow};
@@ -17,6 +17,7 @@ use crate::addresses::actions::lock;
 use crate::addresses::state::{self, State};
 use crate::apply::create;
 use crate::batch::{Batch, Column};
+use crate::db::{is_postgres, query_one};
 use crate::error::Result;
 use crate::jobs::{self, JobKind, NewJob};
 use crate::settings;
@@ -402,10 +403,10 @@ async fn conclude<C: ConnectionTrait>(connection: &C, done: &[(i64, Accepted<'_>
 /// Has the CRM told, unless a job for that waits already.
 pub(super) async fn request_push<C: ConnectionTrait>(connection: &C, subject: &str, now: Timestamp) -> Result<()> {
     // The lock keeps that job from being begun before this transaction is over: it would not see what is told of here.
-    let lock = if connection.get_database_backend() == DatabaseBackend::Postgres { "FOR SHARE" } else { "" };
+    let lock = if is_postgres(connection) { "FOR SHARE" } else { "" };
     let sql = format!("SELECT 1 FROM job WHERE kind = $1 AND state = 1 AND position IS NULL LIMIT 1 {lock}");
     let kind = JobKind::PushCorrections;
-    if crate::db::query_one(connection, &sql, [kind.code().into()]).await?.is_none() {
+    if query_one(connection, &sql, [kind.code().into()]).await?.is_none() {
         jobs::enqueue(connection, NewJob::new(kind, serde_json::json!({}), subject, now), now).await?;
     }
     Ok(())

@@ -13,15 +13,16 @@ use domain::campaign::CampaignState;
 use domain::health::BlockReason;
 use domain::standing::{Consent, Standing};
 use domain::status::{RecipientStatus, SkipReason, status};
-use sea_orm::{ConnectionTrait, DatabaseBackend, DatabaseTransaction, DbErr, QueryResult};
+use sea_orm::{ConnectionTrait, DatabaseTransaction, DbErr, QueryResult};
 use serde::{Deserialize, Serialize};
 
 use super::applied;
 use crate::access::Services;
 use crate::batch::{Batch, Column};
 use crate::changes::Change;
+use crate::db::is_postgres;
 use crate::error::Result;
-use crate::facts_row::{self, FACT_COLUMN_COUNT, FACT_COLUMNS};
+use crate::facts_row::{self, FACT_COLUMN_COUNT};
 use crate::jobs::{self, ClaimedJob, JobKind, JobProgress, NewJob};
 use crate::recipients::RecipientKey;
 use crate::recipients::new_address::{Before, NewAddresses, RecipientAddress};
@@ -152,7 +153,7 @@ pub async fn run(services: &Services, job: &ClaimedJob) -> Result<Followed> {
 
 impl Position {
     fn progress(&self) -> JobProgress {
-        let skipped = self.followed.skipped.iter().map(|skipped| skipped.count).sum();
+        let skipped = Skipped::total(&self.followed.skipped);
         JobProgress { done: self.followed.changed + skipped, total: None, skipped }
     }
 }
@@ -267,10 +268,6 @@ impl Targets {
     }
 }
 
-pub(super) fn is_postgres<C: ConnectionTrait>(connection: &C) -> bool {
-    connection.get_database_backend() == DatabaseBackend::Postgres
-}
-
 const KEY: &[(&str, Column)] = &[("campaign_id", Column::Big), ("number", Column::Big)];
 
 /// Under their locks nobody else makes recipients with the new addresses.
@@ -362,7 +359,7 @@ impl Row {
 async fn lock_recipients(transaction: &DatabaseTransaction, keys: &[RecipientKey]) -> Result<Vec<Row>> {
     let mut batch = Batch::new(KEY);
     keys.iter().for_each(|key| batch.push([key.campaign.into(), key.number.into()]));
-    let facts = FACT_COLUMNS.split(", ").map(|name| format!("r.{name}")).collect::<Vec<_>>().join(", ");
+    let facts = facts_row::columns_of("r");
     let lock = if is_postgres(transaction) { "FOR UPDATE OF r" } else { "" };
     let sql = format!(
         "SELECT r.campaign_id, r.number, r.address_id, r.domain, r.is_simulator, {facts}, c.state \

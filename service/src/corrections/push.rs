@@ -15,8 +15,8 @@ use crate::audit;
 use crate::batch::{Batch, Column};
 use crate::db::{execute, query_all};
 use crate::error::{Result, ServiceError};
-use crate::jobs::{self, ClaimedJob, JobProgress, JobState};
-use crate::subject::{Role, SYSTEM, Subject};
+use crate::jobs::{self, ClaimedJob, JobProgress};
+use crate::subject::Subject;
 
 /// As many corrections are marked as being told at once.
 const MARKED: usize = 20;
@@ -104,10 +104,8 @@ async fn mark(services: &Services, job: &ClaimedJob, position: &Position) -> Res
     let (pending, pushing) = (PushState::Pending.code(), PushState::Pushing.code());
     let sql = format!(
         "SELECT k.id, k.push FROM correction k WHERE k.push IN ({pending}, {pushing}) AND (k.push = {pending} OR k.push_job IS NULL \
-            OR k.push_job = $1 OR NOT EXISTS (SELECT 1 FROM job j WHERE j.id = k.push_job AND j.state IN ({}, {}))) \
-         ORDER BY k.id LIMIT {MARKED} {lock}",
-        JobState::Queued.code(),
-        JobState::Running.code(),
+            OR k.push_job = $1 OR NOT {}) ORDER BY k.id LIMIT {MARKED} {lock}",
+        jobs::is_active("k.push_job"),
     );
     let rows = query_all(&transaction, &sql, [job.id.into()]).await?;
     let mut batch = Batch::new(&[("id", Column::Big), ("is_in_doubt", Column::Bool)]);
@@ -241,8 +239,15 @@ async fn note<C: ConnectionTrait>(
         return Ok(());
     }
     if state == CorrectionState::Conflict {
-        let system = Subject { id: SYSTEM.to_owned(), name: SYSTEM.to_owned(), role: Role::Marketer };
-        audit::record(connection, services.now(), &system, "correction.conflict", object(correction.id), None).await?;
+        audit::record(
+            connection,
+            services.now(),
+            &Subject::system(),
+            "correction.conflict",
+            object(correction.id),
+            None,
+        )
+        .await?;
     }
     if let (Outcome::Pushed, Some((person, _))) = (outcome, &correction.person) {
         mirror(connection, *person, correction).await?;

@@ -20,11 +20,10 @@ use futures::StreamExt;
 use sea_orm::{ConnectionTrait, DbErr, QueryResult};
 use serde::{Deserialize, Serialize};
 
-use super::follow::is_postgres;
 use super::row::{self, ADDRESSES, CorrectionRow};
 use crate::access::Services;
 use crate::batch::{Batch, Column};
-use crate::db::{Db, execute, query_all};
+use crate::db::{Db, execute, is_postgres, query_all};
 use crate::error::Result;
 use crate::jobs::{self, ClaimedJob, JobProgress};
 use crate::recipients::RecipientKey;

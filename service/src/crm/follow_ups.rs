@@ -18,13 +18,13 @@ use serde::{Deserialize, Serialize};
 use sha2::{Digest, Sha256};
 
 use self::escalations::Escalation;
-use super::source::{self, After, NOT_IN_CRM, Somebody, Source};
+use super::source::{self, After, NOT_IN_CRM, REFUSED_BY_CRM, Somebody, Source};
 use crate::access::{Marketer, Reader, Services};
 use crate::audit;
 use crate::batch::{Batch, Column};
 use crate::db::{execute, query_all};
 use crate::error::{Refusal, RefusalCode, Result};
-use crate::jobs::{self, ClaimedJob, Job, JobKind, JobProgress, JobState, NewJob, Queue};
+use crate::jobs::{self, ClaimedJob, Job, JobKind, JobProgress, NewJob, Queue};
 use crate::recipients::paging::{Count, List, Order, Page, PageArgs};
 use crate::recipients::row::time;
 use crate::recipients::sql::{Cells, Sql};
@@ -348,7 +348,7 @@ const TASK: &[(&str, Column)] = &[
 impl Work<'_> {
     fn progress(&self) -> JobProgress {
         let made = &self.position.made;
-        let skipped: i64 = made.skipped_by_reason.iter().map(|skipped| skipped.count).sum();
+        let skipped = Skipped::total(&made.skipped_by_reason);
         let done = made.added + made.unchanged + skipped;
         let total = self.position.collected.then_some((self.position.wanted + made.unchanged + skipped).max(done));
         JobProgress { done, total, skipped }
@@ -392,10 +392,8 @@ impl Work<'_> {
              FROM {{rows}} WHERE true ON CONFLICT (key) DO UPDATE SET job_id = excluded.job_id, person_id = excluded.person_id, \
                 owner_id = excluded.owner_id, owner = excluded.owner, error = NULL, \
                 state = CASE follow_up.state WHEN {IN_DOUBT} THEN {IN_DOUBT} ELSE {WANTED} END \
-             WHERE follow_up.job_id <> excluded.job_id AND (follow_up.state = {REFUSED} OR follow_up.state < {MADE} AND NOT EXISTS (\
-                SELECT 1 FROM job WHERE job.id = follow_up.job_id AND job.state IN ({}, {})))",
-            JobState::Queued.code(),
-            JobState::Running.code(),
+             WHERE follow_up.job_id <> excluded.job_id AND (follow_up.state = {REFUSED} OR follow_up.state < {MADE} AND NOT {})",
+            jobs::is_active("follow_up.job_id"),
         );
         let more = [
             chunk.title.into(),
@@ -472,7 +470,7 @@ impl Work<'_> {
             self.position.made.added += 1;
         } else {
             self.position.wanted -= 1;
-            Skipped::add(&mut self.position.made.skipped_by_reason, "REFUSED_BY_CRM", "");
+            Skipped::add(&mut self.position.made.skipped_by_reason, REFUSED_BY_CRM, "");
         }
         self.save(transaction).await
     }

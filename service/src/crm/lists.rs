@@ -10,7 +10,7 @@ use super::persons::{self, Person};
 use crate::access::Reader;
 use crate::db::query_one;
 use crate::error::{Refusal, RefusalCode, Result};
-use crate::jobs::JobState;
+use crate::jobs::is_active;
 use crate::recipients::filter::check_search;
 use crate::recipients::paging::{Count, List, Order, Page, PageArgs};
 use crate::recipients::row::{coded, time};
@@ -93,12 +93,6 @@ pub(crate) mod state {
     pub const MEMBER: i16 = 3;
     /// To be removed; a member still where the job that was to do it has ended ([`is_member`](super::is_member)).
     pub const UNWANTED: i16 = 4;
-}
-
-/// Whether the job with the id `job`, an SQL expression, waits or runs.
-pub(crate) fn is_active(job: &str) -> String {
-    let (queued, running) = (JobState::Queued.code(), JobState::Running.code());
-    format!("EXISTS (SELECT 1 FROM job WHERE job.id = {job} AND job.state IN ({queued}, {running}))")
 }
 
 /// Whether the row `of` of a table of members, by its table's name or alias, is a member: whoever was to be removed is one again once the

@@ -14,21 +14,39 @@ pub(crate) const IS_PERSON: &str = "(EXISTS (SELECT 1 FROM person known WHERE kn
     OR EXISTS (SELECT 1 FROM person_email e JOIN person known ON known.id = e.person_id \
         WHERE e.email_key = r.email_key AND known.deleted_at IS NULL))";
 
+/// The person who has the address of a row with this alias; of several, one who has not left, and the one that was known first.
+macro_rules! holder {
+    ($row:literal) => {
+        concat!(
+            "(SELECT known.id FROM person_email h JOIN person known ON known.id = h.person_id WHERE h.email_key = ",
+            $row,
+            ".email_key AND known.deleted_at IS NULL ORDER BY known.is_former_employee, known.id LIMIT 1)"
+        )
+    };
+}
+/// The person that the recipient `r` is.
+macro_rules! person {
+    () => {
+        concat!(
+            "COALESCE((SELECT known.id FROM person known WHERE known.crm_id = r.crm_id AND known.deleted_at IS NULL), ",
+            holder!("r"),
+            ")"
+        )
+    };
+}
+
 /// The id of the person that the recipient `r` is, or null.
-pub(crate) const PERSON: &str = "COALESCE((SELECT known.id FROM person known WHERE known.crm_id = r.crm_id AND known.deleted_at IS NULL), \
-    (SELECT known.id FROM person_email e JOIN person known ON known.id = e.person_id \
-        WHERE e.email_key = r.email_key AND known.deleted_at IS NULL ORDER BY known.is_former_employee, known.id LIMIT 1))";
+pub(crate) const PERSON: &str = person!();
 
 /// The id of the person who has the address `a`, or null: of several, as for a recipient.
-pub(crate) const HOLDER: &str = "(SELECT known.id FROM person_email h JOIN person known ON known.id = h.person_id \
-    WHERE h.email_key = a.email_key AND known.deleted_at IS NULL ORDER BY known.is_former_employee, known.id LIMIT 1)";
+pub(crate) const HOLDER: &str = holder!("a");
 
 /// Whether the CRM says that the person must not be written to who the recipient `r` is; never null.
-pub(crate) const REFUSED_BY_CRM: &str = "EXISTS (SELECT 1 FROM person p WHERE p.id = \
-    COALESCE((SELECT known.id FROM person known WHERE known.crm_id = r.crm_id AND known.deleted_at IS NULL), \
-    (SELECT known.id FROM person_email e JOIN person known ON known.id = e.person_id \
-        WHERE e.email_key = r.email_key AND known.deleted_at IS NULL ORDER BY known.is_former_employee, known.id LIMIT 1)) \
-    AND (p.no_mailing OR p.consent = FALSE OR p.is_former_employee))";
+pub(crate) const REFUSED_BY_CRM: &str = concat!(
+    "EXISTS (SELECT 1 FROM person p WHERE p.id = ",
+    person!(),
+    " AND (p.no_mailing OR p.consent = FALSE OR p.is_former_employee))"
+);
 
 /// The persons that recipients are, in the order of their keys.
 pub(crate) async fn of_recipients<C: ConnectionTrait>(

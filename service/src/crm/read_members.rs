@@ -4,11 +4,12 @@ use domain::crm::ListKind;
 use sea_orm::{ConnectionTrait, DatabaseTransaction};
 use serde::{Deserialize, Serialize};
 
-use super::lists::{self, is_active, is_member, member_table, state, table};
+use super::lists::{self, is_member, member_table, state, table};
 use crate::access::Services;
 use crate::batch::{Batch, Column};
 use crate::db::{execute, query_one};
 use crate::error::{Refusal, RefusalCode, Result};
+use crate::jobs;
 
 /// How far the reading of a list is.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -65,7 +66,7 @@ async fn note<C: ConnectionTrait>(
         return Ok(());
     }
     let (members, member, unwanted) = (member_table(list), state::MEMBER, state::UNWANTED);
-    let is_being_removed = is_active(&format!("{members}.job_id"));
+    let is_being_removed = jobs::is_active(&format!("{members}.job_id"));
     // A reading that was put off comes behind one that began later: whom that one has seen keeps its mark.
     let sql = format!(
         "INSERT INTO {members} (list_id, person_id, state, seen_in, added_at) \

@@ -10,11 +10,12 @@ use domain::{Timestamp, coded_enum};
 use sea_orm::{ConnectionTrait, DbErr, QueryResult};
 use serde::{Deserialize, Serialize};
 
+use super::source::REFUSED_BY_CRM;
 use crate::access::Services;
 use crate::batch::{Batch, Column};
 use crate::db::{execute, query_one};
 use crate::error::Result;
-use crate::jobs::{self, ClaimedJob, JobKind, JobProgress, JobState, NewJob};
+use crate::jobs::{self, ClaimedJob, JobKind, JobProgress, NewJob};
 use crate::skipped::Skipped;
 
 /// As much of what a server said is told, in characters.
@@ -44,13 +45,11 @@ coded_enum! {
 pub struct Reported {
     /// What the CRM has heard.
     pub told: i64,
-    /// What it did not take, or perhaps not, and why: [`REFUSED_BY_CRM`], or [`UNCERTAIN`]. Examples are ids of addresses.
+    /// What it did not take, or perhaps not, and why: `REFUSED_BY_CRM`, also where it has nobody to whom it belongs, or [`UNCERTAIN`]. Examples are ids of addresses.
     #[serde(default)]
     pub skipped_by_reason: Vec<Skipped>,
 }
 
-/// Why the CRM has not heard something: it did not take it, or has nobody to whom it belongs.
-pub const REFUSED_BY_CRM: &str = "REFUSED_BY_CRM";
 /// Nobody knows whether the CRM has heard something: its answer was lost, and it would count a bounce twice.
 pub const UNCERTAIN: &str = "UNCERTAIN";
 
@@ -132,7 +131,7 @@ pub async fn run(services: &Services, job: &ClaimedJob) -> Result<Reported> {
 }
 
 fn progress(reported: &Reported) -> JobProgress {
-    let skipped = reported.skipped_by_reason.iter().map(|skipped| skipped.count).sum();
+    let skipped = Skipped::total(&reported.skipped_by_reason);
     JobProgress { done: reported.told + skipped, total: None, skipped }
 }
 
@@ -141,13 +140,12 @@ fn progress(reported: &Reported) -> JobProgress {
 async fn mark(services: &Services, job: &ClaimedJob, reported: &Reported) -> Result<Option<Report>> {
     let transaction = services.db.begin().await?;
     let lock = if services.db.is_postgres() { "FOR UPDATE OF c SKIP LOCKED" } else { "" };
-    let (queued, running) = (JobState::Queued.code(), JobState::Running.code());
     let sql = format!(
         "SELECT c.id, c.state, c.kind, p.crm_id, a.id, a.last_reason, \
             (SELECT e.email FROM person_email e WHERE e.person_id = p.id AND e.email_key = a.email_key) \
          FROM crm_report c JOIN person p ON p.id = c.person_id JOIN address a ON a.id = c.address_id \
-         WHERE c.state < {TOLD} AND (c.state = {WANTED} OR c.job_id = $1 OR NOT EXISTS (\
-            SELECT 1 FROM job WHERE job.id = c.job_id AND job.state IN ({queued}, {running}))) ORDER BY c.id LIMIT 1 {lock}"
+         WHERE c.state < {TOLD} AND (c.state = {WANTED} OR c.job_id = $1 OR NOT {}) ORDER BY c.id LIMIT 1 {lock}",
+        jobs::is_active("c.job_id"),
     );
     let Some(row) = query_one(&transaction, &sql, [job.id.into()]).await? else { return Ok(None) };
     let report = read(&row)?;

@@ -1,5 +1,6 @@
 //! Whom something is done with in the CRM: the persons that recipients are, or who have addresses, or who complained.
 
+use domain::status::RecipientStatus;
 use serde::{Deserialize, Serialize};
 
 use super::people;
@@ -11,7 +12,6 @@ use crate::db::query_all;
 use crate::error::{Refusal, RefusalCode, Result};
 use crate::recipients::scan::Scan;
 use crate::recipients::{RecipientKey, RecipientSet};
-use domain::status::RecipientStatus;
 use sea_orm::{ConnectionTrait, QueryResult};
 
 /// Whom, as a user says it.
@@ -64,6 +64,8 @@ pub(crate) struct Somebody {
 
 /// Why somebody is left out who is not in the CRM.
 pub(crate) const NOT_IN_CRM: &str = "NOT_IN_CRM";
+/// Why somebody is left out whom the CRM does not take.
+pub(crate) const REFUSED_BY_CRM: &str = "REFUSED_BY_CRM";
 /// Why an address is left out that was never seen.
 pub(crate) const UNKNOWN_ADDRESS: &str = "UNKNOWN_ADDRESS";
 

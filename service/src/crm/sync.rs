@@ -12,7 +12,7 @@ use domain::crm::{ListKind, PersonQuery};
 use sea_orm::{ConnectionTrait, DatabaseTransaction};
 use serde::{Deserialize, Serialize};
 
-use super::lists::{is_active, member_table, table};
+use super::lists::{member_table, table};
 use super::{mirror, read_members};
 use crate::access::Services;
 use crate::batch::{Batch, Column};
@@ -117,7 +117,7 @@ async fn take_turn(services: &Services, job: &ClaimedJob) -> Result<()> {
     let sql = format!(
         "INSERT INTO crm_sync (subject, last_job) VALUES ('reading', $1) ON CONFLICT (subject) DO UPDATE SET last_job = excluded.last_job \
          WHERE crm_sync.last_job IS NULL OR crm_sync.last_job = excluded.last_job OR NOT {}",
-        is_active("crm_sync.last_job"),
+        jobs::is_active("crm_sync.last_job"),
     );
     if execute(services.db.write(), &sql, [job.id.into()]).await?.rows_affected() == 0 {
         return Err(ServiceError::Later { why: "another reading of the CRM goes on", seconds: WAIT, source: None });

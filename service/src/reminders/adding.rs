@@ -51,33 +51,28 @@ impl Adding<'_> {
     /// Adds recipients to the reminder of a round, which is made where there is none: those who are in it already are left alone.
     pub(super) async fn add(&self, round: i64, people: &[&Person], rollup: &mut RollUp) -> Result<Added> {
         // Whoever adds to this reminder has waited for the lock, and sees who was added under it before.
-        let child = self.lock(round).await?;
-        let campaign = match self.rule.action {
-            ReminderAction::NewCampaign => {
-                let child = self.child(round, child).await?;
-                let locked = campaigns::lock(self.transaction, self.is_postgres, child).await?;
-                if locked.state == CampaignState::Canceled {
-                    return Ok(Added::Canceled);
-                }
-                Some(child)
-            }
-            ReminderAction::Resend => Some(self.campaign.id),
-            ReminderAction::Selection => None,
+        let made = self.lock(round).await?;
+        let child = match self.rule.action {
+            ReminderAction::NewCampaign => Some(self.child(round, made).await?),
+            ReminderAction::Selection | ReminderAction::Resend => None,
         };
+        if let Some(child) = child
+            && campaigns::lock(self.transaction, self.is_postgres, child).await?.state == CampaignState::Canceled
+        {
+            return Ok(Added::Canceled);
+        }
+        let is_resend = self.rule.action == ReminderAction::Resend;
         let known = self.known(round, people).await?;
         let fresh: Vec<&Person> = people.iter().copied().filter(|person| !known.contains(&person.recipient)).collect();
         if !fresh.is_empty() {
-            match (self.rule.action, campaign) {
-                (ReminderAction::NewCampaign, Some(child)) => self.insert(child, round, &fresh, rollup).await?,
-                (ReminderAction::Resend, _) => self.send_again(round, &fresh, rollup).await?,
-                (ReminderAction::NewCampaign | ReminderAction::Selection, _) => {
-                    let by = |person: &&Person| (person.recipient, By::default());
-                    self.note(round, fresh.iter().map(by)).await?;
-                }
+            match child {
+                Some(child) => self.insert(child, round, &fresh, rollup).await?,
+                None if is_resend => self.send_again(round, &fresh, rollup).await?,
+                None => self.note(round, fresh.iter().map(|person| (person.recipient, By::default()))).await?,
             }
-            self.mark(round).await?;
+            self.mark(round, if is_resend { "has_attempts" } else { "is_unreported" }).await?;
         }
-        Ok(Added::To(campaign, fresh.len()))
+        Ok(Added::To(child.or(is_resend.then_some(self.campaign.id)), fresh.len()))
     }
 
     /// Locks the reminder of a round, which is made where there is none; the campaign that was made for it, if any.
@@ -129,8 +124,7 @@ impl Adding<'_> {
 
     /// Marks a reminder that got somebody new: as one to be reported as a selection, or as one whose attempts are to be looked at again
     /// before they are sent.
-    async fn mark(&self, round: i64) -> Result<()> {
-        let what = if self.rule.action == ReminderAction::Resend { "has_attempts" } else { "is_unreported" };
+    async fn mark(&self, round: i64, what: &str) -> Result<()> {
         let sql = format!(
             "UPDATE reminder SET {what} = TRUE WHERE rule_id = $1 AND campaign_id = $2 AND round = $3 AND NOT {what}"
         );

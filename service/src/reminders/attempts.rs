@@ -1,9 +1,10 @@
 //! Reminders by sending the campaign itself again.
 
+use domain::campaign::CampaignState;
 use sea_orm::ConnectionTrait;
 
 use super::people::Reminder;
-use super::rules::{self, Original};
+use super::rules::Original;
 use super::run::CHUNK;
 use crate::access::Services;
 use crate::batch::{Batch, Column};
@@ -21,9 +22,8 @@ pub(super) async fn lock<C: ConnectionTrait>(
     after: i64,
 ) -> Result<bool> {
     let is_postgres = services.db.is_postgres();
-    campaigns::lock(connection, is_postgres, campaign.id).await?;
-    let scope = rules::Scope::Campaign(campaign.id);
-    if rules::originals(connection, &scope, campaign.id - 1, 1).await?.is_empty() {
+    let locked = campaigns::lock(connection, is_postgres, campaign.id).await?;
+    if locked.state != CampaignState::Sent && !locked.is_sent_again() {
         return Ok(false);
     }
     if is_postgres {

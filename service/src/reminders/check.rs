@@ -186,8 +186,7 @@ pub(super) async fn ask<C: ConnectionTrait>(
         Some(row) => (row.try_get_by_index(0)?, row.try_get_by_index(1)?),
         None => (0, 0),
     };
-    let (queued, running) = (JobState::Queued.code(), JobState::Running.code());
-    let active = format!("SELECT id FROM job WHERE id = $1 AND state IN ({queued}, {running})");
+    let active = format!("SELECT 1 WHERE {}", jobs::is_active("$1"));
     let is_active = query_one(connection, &active, [last.into()]).await?.is_some();
     let is_late = expected.is_some_and(|expected| checked_at != expected.map_or(0, Timestamp::micros));
     if is_active || is_late {

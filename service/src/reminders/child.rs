@@ -3,8 +3,7 @@
 use domain::campaign::CampaignState;
 use domain::contribution::{Contribution, contribution};
 use domain::facts::Facts;
-use domain::status::{RecipientStatus, SkipReason, status};
-use sea_orm::ConnectionTrait;
+use domain::status::RecipientStatus;
 
 use super::adding::{Adding, By};
 use super::people::Person;
@@ -13,7 +12,6 @@ use crate::batch::{Batch, Column};
 use crate::campaigns::{self, MAX_LINE, MAX_NAME, NewCampaign};
 use crate::db::{execute, query_one};
 use crate::error::{Refusal, RefusalCode, Result, ServiceError};
-use crate::facts_row::{self, FACT_COLUMNS};
 use crate::rollup::RollUp;
 
 impl Adding<'_> {
@@ -86,57 +84,4 @@ pub(super) fn name(rule: &ReminderRule, campaign: &Original, round: i64, most: u
 /// A text of at most `most` characters.
 fn cut(text: &str, most: usize) -> String {
     text.chars().take(most).collect()
-}
-
-/// Skips recipients of a campaign that have not been sent to yet; says how many they were.
-pub(super) async fn skip<C: ConnectionTrait>(
-    connection: &C,
-    is_postgres: bool,
-    campaign: i64,
-    reasons: &[(i64, SkipReason)],
-    rollup: &mut RollUp,
-) -> Result<usize> {
-    let locked = campaigns::lock(connection, is_postgres, campaign).await?;
-    if locked.state == CampaignState::Canceled {
-        return Ok(0);
-    }
-    let mut batch = Batch::new(&[("campaign_id", Column::Big), ("number", Column::Big), ("reason", Column::Small)]);
-    for (number, reason) in reasons {
-        batch.push([campaign.into(), (*number).into(), reason.code().into()]);
-    }
-    let facts = FACT_COLUMNS.split(", ").map(|name| format!("r.{name}")).collect::<Vec<_>>().join(", ");
-    let lock = if is_postgres { "FOR UPDATE OF r" } else { "" };
-    let sql = format!(
-        "SELECT r.number, rows.reason, r.domain, r.is_simulator, {facts} FROM {{rows}} CROSS JOIN recipient r \
-         WHERE r.campaign_id = rows.campaign_id AND r.number = rows.number ORDER BY r.number {lock}"
-    );
-    let mut changed = Batch::new(&[
-        ("campaign_id", Column::Big),
-        ("number", Column::Big),
-        ("status", Column::Small),
-        ("reason", Column::Small),
-    ]);
-    for row in batch.query(connection, &sql, []).await? {
-        let number: i64 = row.try_get_by_index(0)?;
-        let reason: i16 = row.try_get_by_index(1)?;
-        let (domain, is_simulator): (String, bool) = (row.try_get_by_index(2)?, row.try_get_by_index(3)?);
-        let mut facts = facts_row::read(&row, 4)?;
-        if status(&facts).0 != RecipientStatus::Ready {
-            // Sent meanwhile, or skipped by somebody else.
-            continue;
-        }
-        let before = contribution(&facts, is_simulator);
-        facts.skip = SkipReason::from_code(reason);
-        let after = status(&facts).0;
-        rollup.change(campaign, &domain, &before, &contribution(&facts, is_simulator));
-        rollup.by_status.change(campaign, number, Some(RecipientStatus::Ready), after);
-        changed.push([campaign.into(), number.into(), after.code().into(), reason.into()]);
-    }
-    let count = changed.len();
-    if count > 0 {
-        let sql = "UPDATE recipient SET status = rows.status, skip = rows.reason, skip_reason = rows.reason FROM {rows} \
-                   WHERE recipient.campaign_id = rows.campaign_id AND recipient.number = rows.number";
-        changed.execute(connection, sql, []).await?;
-    }
-    Ok(count)
 }

@@ -9,7 +9,7 @@ use domain::facts::Facts;
 use domain::health::AddressHealth;
 use domain::reminder::{Address, Candidate};
 use domain::status::RecipientStatus;
-use sea_orm::{ConnectionTrait, DbErr, QueryResult};
+use sea_orm::{ConnectionTrait, DbErr, QueryResult, Value};
 
 use super::mails::{Mails, Means};
 use super::rules::Original;
@@ -17,7 +17,7 @@ use crate::batch::{Batch, Column};
 use crate::crm::people::REFUSED_BY_CRM;
 use crate::db::query_all;
 use crate::error::Result;
-use crate::facts_row::{self, FACT_COLUMNS};
+use crate::facts_row;
 
 /// Whether the user of the address `a` withdrew their consent: by a complaint, and has not consented since.
 pub(crate) const CONSENT_WITHDRAWN: &str =
@@ -91,12 +91,8 @@ fn columns(number: &str) -> String {
         "{number}, r.number, r.domain, r.is_simulator, a.health, a.former_employee_at IS NOT NULL, a.deleted_at IS NOT NULL, \
          {}, {UNSUBSCRIBED}, r.attempt, {}",
         *NO_CONSENT,
-        fact_columns("r")
+        facts_row::columns_of("r")
     )
-}
-
-fn fact_columns(of: &str) -> String {
-    FACT_COLUMNS.split(", ").map(|name| format!("{of}.{name}")).collect::<Vec<_>>().join(", ")
 }
 
 fn read(row: &QueryResult) -> Result<Person, DbErr> {
@@ -132,10 +128,8 @@ pub(super) async fn page<C: ConnectionTrait>(
          WHERE r.campaign_id = $1 AND r.number > $2 AND a.id = r.address_id ORDER BY r.campaign_id, r.number LIMIT $3",
         columns("r.number")
     );
-    let rows = query_all(connection, &sql, [campaign.id.into(), after.into(), limit.into()]).await?;
-    let mut people = rows.iter().map(read).collect::<Result<Vec<_>, _>>()?;
-    add_mails(connection, rule, campaign.id, rounds.any, &mut people).await?;
-    Ok(people)
+    let values = [campaign.id.into(), after.into(), limit.into()];
+    read_all(connection, &sql, values, rule, campaign.id, rounds.any).await
 }
 
 /// A reminder: which rule made it, of which campaign, and for the how manieth time.
@@ -164,10 +158,8 @@ pub(super) async fn waiting_in_child<C: ConnectionTrait>(
     );
     let ready = RecipientStatus::Ready.code();
     let values = [child.into(), ready.into(), after.into(), limit.into()];
-    let rows = query_all(connection, &sql, values).await?;
-    let mut people = rows.iter().map(read).collect::<Result<Vec<_>, _>>()?;
-    add_mails(connection, reminder.rule, reminder.campaign, true, &mut people).await?;
-    Ok(people)
+    // Before the first reminder there is none.
+    read_all(connection, &sql, values, reminder.rule, reminder.campaign, reminder.round > 1).await
 }
 
 /// Those who are still to get a reminder by another attempt, behind number `after` of the campaign.
@@ -187,9 +179,21 @@ pub(super) async fn waiting_for_attempt<C: ConnectionTrait>(
     let ready = RecipientStatus::Ready.code();
     let Reminder { rule, campaign, round } = reminder;
     let values = [campaign.into(), ready.into(), after.into(), limit.into(), rule.into(), round.into()];
-    let rows = query_all(connection, &sql, values).await?;
+    read_all(connection, &sql, values, rule, campaign, true).await
+}
+
+/// The recipients of a campaign that a statement with the [`columns`] finds, with what they were sent.
+async fn read_all<C: ConnectionTrait, const N: usize>(
+    connection: &C,
+    sql: &str,
+    values: [Value; N],
+    rule: i64,
+    campaign: i64,
+    with_reminders: bool,
+) -> Result<Vec<Person>> {
+    let rows = query_all(connection, sql, values).await?;
     let mut people = rows.iter().map(read).collect::<Result<Vec<_>, _>>()?;
-    add_mails(connection, rule, campaign, true, &mut people).await?;
+    add_mails(connection, rule, campaign, with_reminders, &mut people).await?;
     Ok(people)
 }
 
@@ -234,7 +238,7 @@ async fn earlier_attempts<C: ConnectionTrait>(
     let sql = format!(
         "SELECT e.number, e.attempt, {} FROM {{rows}} CROSS JOIN attempt e \
          WHERE e.campaign_id = rows.campaign_id AND e.number = rows.recipient ORDER BY e.number, e.attempt",
-        fact_columns("e")
+        facts_row::columns_of("e")
     );
     for row in batch.query(connection, &sql, []).await? {
         let facts = facts_row::read(&row, 2)?;
@@ -262,7 +266,7 @@ async fn reminders_of<C: ConnectionTrait>(
          LEFT JOIN recipient c ON c.campaign_id = t.child_id AND c.number = t.child_recipient \
          WHERE t.rule_id = rows.rule_id AND t.campaign_id = rows.campaign_id AND t.recipient = rows.recipient \
          ORDER BY t.recipient, t.round",
-        fact_columns("c")
+        facts_row::columns_of("c")
     );
     for row in batch.query(connection, &sql, []).await? {
         let means = match (row.try_get_by_index(2)?, row.try_get_by_index(3)?) {

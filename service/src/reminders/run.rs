@@ -148,7 +148,7 @@ pub(super) async fn step(
         }
     }
     progress.done += i64::try_from(people.len()).unwrap_or(i64::MAX);
-    progress.skipped = position.reminded.skipped_by_reason.iter().map(|skipped| skipped.count).sum();
+    progress.skipped = Skipped::total(&position.reminded.skipped_by_reason);
     if payload.campaign_id.is_some() || matches!(rule.scope, rules::Scope::Campaign(_)) {
         progress.total = Some(campaign.last_recipient.max(progress.done));
     }

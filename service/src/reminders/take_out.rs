@@ -1,13 +1,16 @@
 //! Taking those out of a reminder who no longer need it, or must not get it, before it goes out.
 
+use std::collections::BTreeMap;
+
 use domain::campaign::CampaignState;
+use domain::facts::Facts;
 use domain::reminder::withdrawal;
 use domain::status::SkipReason;
 use sea_orm::{ConnectionTrait, DatabaseTransaction};
 
+use super::attempts;
 use super::people::{self, Person, Reminder};
 use super::rules::{self, ReminderRule};
-use super::{attempts, child};
 use crate::access::Services;
 use crate::campaigns;
 use crate::changes::Change;
@@ -88,45 +91,42 @@ async fn page(
         let candidate = person.candidate(reminder.round, None);
         Some((person.number, withdrawal(&candidate, rule.targeting.audience)?))
     };
-    let out: Vec<(i64, SkipReason)> = people.iter().filter_map(reason).collect();
+    let out: BTreeMap<i64, SkipReason> = people.iter().filter_map(reason).collect();
     if out.is_empty() {
         return Ok(Taken { count: 0, next });
     }
     let mut rollup = RollUp::default();
-    let is_postgres = services.db.is_postgres();
-    let count = match child {
-        Some(child) => child::skip(&transaction, is_postgres, child, &out, &mut rollup).await?,
-        None => take_back(&transaction, is_postgres, reminder, &out, &mut rollup).await?,
-    };
+    let count = take(&transaction, services.db.is_postgres(), reminder, child, out, &mut rollup).await?;
     rollup.write(&transaction, services.now()).await?;
     transaction.commit().await?;
     services.changes.publish(Change::Campaign(child.unwrap_or(reminder.campaign)));
     Ok(Taken { count, next })
 }
 
-/// Takes the attempts back that a reminder is for these recipients, unless they were sent to meanwhile; says how many they were. Where the
-/// sender has said something of an attempt already, it stays, and is skipped.
-async fn take_back(
+/// Takes these out, unless they were sent to meanwhile; says how many they were. Attempts are taken back, except those of which the sender has
+/// said something already: they stay, and are skipped, as recipients of a child campaign are.
+async fn take(
     transaction: &DatabaseTransaction,
     is_postgres: bool,
     reminder: Reminder,
-    out: &[(i64, SkipReason)],
+    child: Option<i64>,
+    out: BTreeMap<i64, SkipReason>,
     rollup: &mut RollUp,
 ) -> Result<usize> {
-    let campaign = reminder.campaign;
+    let campaign = child.unwrap_or(reminder.campaign);
     let locked = campaigns::lock(transaction, is_postgres, campaign).await?;
     if locked.state == CampaignState::Canceled {
         return Ok(0);
     }
-    let keys: Vec<RecipientKey> = out.iter().map(|(number, _)| RecipientKey { campaign, number: *number }).collect();
+    let keys: Vec<RecipientKey> = out.keys().map(|number| RecipientKey { campaign, number: *number }).collect();
     let targets = again::lock(transaction, &keys).await?;
-    let untouched: Vec<&Target> = targets.iter().filter(|target| target.can_be_undone()).collect();
-    again::undo(transaction, &untouched, rollup).await?;
+    let ready = targets.iter().filter(|target| target.is_ready());
+    let (untouched, others): (Vec<&Target>, Vec<&Target>) =
+        ready.partition(|target| child.is_none() && target.can_be_undone());
     attempts::note_taken_back(transaction, reminder, &untouched).await?;
-    // Both are in the order of the numbers.
-    let is_undone = |number: &i64| untouched.binary_search_by_key(number, |target| target.key.number).is_ok();
-    let others: Vec<(i64, SkipReason)> = out.iter().filter(|(number, _)| !is_undone(number)).copied().collect();
-    let skipped =
-        if others.is_empty() { 0 } else { child::skip(transaction, is_postgres, campaign, &others, rollup).await? };
-    Ok(untouched.len() + skipped)
+    again::undo(transaction, &untouched, rollup).await?;
+    let skipped = |target: &Target| Facts { skip: out.get(&target.key.number).copied(), ..target.facts.clone() };
+    let skipped: Vec<(&Target, Facts)> = others.into_iter().map(|target| (target, skipped(target))).collect();
+    again::set(transaction, &skipped, rollup).await?;
+    Ok(untouched.len() + skipped.len())
 }

@@ -9,14 +9,14 @@ use domain::facts::Facts;
 use domain::health::AddressHealth;
 use domain::reminder::Address;
 use domain::resend::Candidate;
-use domain::status::{RecipientStatus, SkipReason, status};
-use sea_orm::{ConnectionTrait, DatabaseBackend, QueryResult};
+use domain::status::{RecipientStatus, status};
+use sea_orm::{ConnectionTrait, QueryResult};
 
 use crate::audit;
 use crate::batch::{Batch, Column};
 use crate::campaigns::CampaignRow;
 use crate::crm::people::REFUSED_BY_CRM;
-use crate::db::execute;
+use crate::db::{execute, is_postgres};
 use crate::error::{Result, ServiceError};
 use crate::facts_row::{self, CHANGE_COLUMNS, FACT_COLUMNS};
 use crate::recipients::RecipientKey;
@@ -76,11 +76,8 @@ pub(crate) async fn lock<C: ConnectionTrait>(connection: &C, keys: &[RecipientKe
     }
     let mut batch = Batch::new(KEY);
     keys.iter().for_each(|key| batch.push([key.campaign.into(), key.number.into()]));
-    let lock = match connection.get_database_backend() {
-        DatabaseBackend::Postgres => "FOR UPDATE OF r",
-        _ => "",
-    };
-    let facts = FACT_COLUMNS.split(", ").map(|name| format!("r.{name}")).collect::<Vec<_>>().join(", ");
+    let lock = if is_postgres(connection) { "FOR UPDATE OF r" } else { "" };
+    let facts = facts_row::columns_of("r");
     let sql = format!(
         "SELECT r.campaign_id, r.number, r.domain, r.is_simulator, r.corrected_at, a.health, a.former_employee_at IS NOT NULL, \
             a.deleted_at IS NOT NULL, {CONSENT_WITHDRAWN}, {UNSUBSCRIBED}, \
@@ -149,17 +146,14 @@ pub(crate) async fn start<C: ConnectionTrait>(
     if targets.is_empty() {
         return Ok(());
     }
-    let (mut keys, mut changes) = (Batch::new(KEY), Batch::new(CHANGE_COLUMNS));
+    let (mut keys, mut ready) = (Batch::new(KEY), Vec::with_capacity(targets.len()));
     for target in targets {
-        let RecipientKey { campaign, number } = target.key;
-        keys.push([campaign.into(), number.into()]);
+        keys.push([target.key.campaign.into(), target.key.number.into()]);
         // What is said once about the campaign holds for all attempts: nobody who complained is `READY` after this.
         let Facts { complained_at, unsubscribed_at, .. } = target.facts;
-        let ready = Facts { complained_at, unsubscribed_at, ..Facts::default() };
-        changes.push_row(facts_row::batch_row(campaign, number, &ready));
-        count(rollup, target, &ready);
+        ready.push((*target, Facts { complained_at, unsubscribed_at, ..Facts::default() }));
     }
-    let facts = FACT_COLUMNS.split(", ").map(|name| format!("r.{name}")).collect::<Vec<_>>().join(", ");
+    let facts = facts_row::columns_of("r");
     let sql = format!(
         "INSERT INTO attempt (campaign_id, number, attempt, address_id, email_key, email, status, skip_reason, {FACT_COLUMNS}, ended_at) \
          SELECT r.campaign_id, r.number, r.attempt, r.address_id, r.email_key, r.email, r.status, r.skip_reason, {facts}, {{1}} \
@@ -169,13 +163,7 @@ pub(crate) async fn start<C: ConnectionTrait>(
     if usize::try_from(kept).ok() != Some(targets.len()) {
         return Err(ServiceError::Inconsistent("a recipient is gone while it was locked".to_owned()));
     }
-    let sql = format!(
-        "UPDATE recipient SET {}, attempt = recipient.attempt + 1 FROM {{rows}} \
-         WHERE recipient.campaign_id = rows.campaign_id AND recipient.number = rows.number",
-        facts_row::assignments()
-    );
-    changes.execute(connection, &sql, []).await?;
-    Ok(())
+    write(connection, &ready, ", attempt = recipient.attempt + 1", rollup).await
 }
 
 /// Takes the attempts back that are under way of recipients that were locked in this transaction, as if they had never been asked for: what
@@ -191,51 +179,25 @@ pub(crate) async fn undo<C: ConnectionTrait>(connection: &C, targets: &[&Target]
         ended.push([campaign.into(), number.into(), (target.attempt - 1).into()]);
         by_key.insert(target.key, *target);
     }
-    let facts = FACT_COLUMNS.split(", ").map(|name| format!("e.{name}")).collect::<Vec<_>>().join(", ");
+    let facts = facts_row::columns_of("e");
     let sql = format!(
         "SELECT e.campaign_id, e.number, {facts} FROM {{rows}} CROSS JOIN attempt e \
          WHERE e.campaign_id = rows.campaign_id AND e.number = rows.number AND e.attempt = rows.attempt"
     );
-    let mut changes = Batch::new(CHANGE_COLUMNS);
+    let mut before = Vec::with_capacity(targets.len());
     for row in ended.clone().query(connection, &sql, []).await? {
         let key = RecipientKey { campaign: row.try_get_by_index(0)?, number: row.try_get_by_index(1)? };
-        let before = facts_row::read(&row, 2)?;
         if let Some(target) = by_key.get(&key) {
-            changes.push_row(facts_row::batch_row(key.campaign, key.number, &before));
-            count(rollup, target, &before);
+            before.push((*target, facts_row::read(&row, 2)?));
         }
     }
-    if changes.len() != targets.len() {
+    if before.len() != targets.len() {
         return Err(ServiceError::Inconsistent("an earlier attempt is gone while it was locked".to_owned()));
     }
-    let sql = format!(
-        "UPDATE recipient SET {}, attempt = recipient.attempt - 1 FROM {{rows}} \
-         WHERE recipient.campaign_id = rows.campaign_id AND recipient.number = rows.number",
-        facts_row::assignments()
-    );
-    changes.execute(connection, &sql, []).await?;
+    write(connection, &before, ", attempt = recipient.attempt - 1", rollup).await?;
     let sql =
         "DELETE FROM attempt WHERE (campaign_id, number, attempt) IN (SELECT campaign_id, number, attempt FROM {rows})";
     ended.execute(connection, sql, []).await?;
-    Ok(())
-}
-
-/// Cancels what is under way of recipients that were locked in this transaction.
-pub(crate) async fn cancel<C: ConnectionTrait>(connection: &C, targets: &[&Target], rollup: &mut RollUp) -> Result<()> {
-    if targets.is_empty() {
-        return Ok(());
-    }
-    let mut changes = Batch::new(CHANGE_COLUMNS);
-    for target in targets {
-        let canceled = Facts { canceled: true, ..target.facts.clone() };
-        changes.push_row(facts_row::batch_row(target.key.campaign, target.key.number, &canceled));
-        count(rollup, target, &canceled);
-    }
-    let sql = format!(
-        "UPDATE recipient SET {} FROM {{rows}} WHERE recipient.campaign_id = rows.campaign_id AND recipient.number = rows.number",
-        facts_row::assignments()
-    );
-    changes.execute(connection, &sql, []).await?;
     Ok(())
 }
 
@@ -245,34 +207,39 @@ pub(crate) async fn take_back<C: ConnectionTrait>(
     targets: &[&Target],
     rollup: &mut RollUp,
 ) -> Result<()> {
-    if targets.is_empty() {
-        return Ok(());
-    }
-    let mut batch = Batch::new(&[
-        ("campaign_id", Column::Big),
-        ("number", Column::Big),
-        ("status", Column::Small),
-        ("skip_reason", Column::Small),
-    ]);
-    for target in targets {
-        let facts = Facts { skip: None, ..target.facts.clone() };
-        let (after, reason) = status(&facts);
-        let RecipientKey { campaign, number } = target.key;
-        batch.push([campaign.into(), number.into(), after.code().into(), reason.map(SkipReason::code).into()]);
-        count(rollup, target, &facts);
-    }
-    let sql = "UPDATE recipient SET skip = NULL, status = rows.status, skip_reason = rows.skip_reason FROM {rows} \
-               WHERE recipient.campaign_id = rows.campaign_id AND recipient.number = rows.number";
-    batch.execute(connection, sql, []).await?;
-    Ok(())
+    let back = |target: &&Target| Facts { skip: None, ..target.facts.clone() };
+    let back: Vec<_> = targets.iter().map(|target| (*target, back(target))).collect();
+    set(connection, &back, rollup).await
 }
 
-/// Counts a recipient of which something else is known now.
-fn count(rollup: &mut RollUp, target: &Target, after: &Facts) {
-    let RecipientKey { campaign, number } = target.key;
-    let [was, is] = [&target.facts, after].map(|facts| contribution(facts, target.is_simulator));
-    rollup.change(campaign, &target.domain, &was, &is);
-    rollup.by_status.change(campaign, number, Some(status(&target.facts).0), status(after).0);
+/// Writes what is known from now on of recipients that were locked in this transaction, of the attempt that is under way.
+pub(crate) async fn set<C: ConnectionTrait>(
+    connection: &C,
+    changes: &[(&Target, Facts)],
+    rollup: &mut RollUp,
+) -> Result<()> {
+    write(connection, changes, "", rollup).await
+}
+
+/// The same, with further assignments, and counts the difference.
+async fn write<C: ConnectionTrait>(
+    connection: &C,
+    changes: &[(&Target, Facts)],
+    also: &str,
+    rollup: &mut RollUp,
+) -> Result<()> {
+    if changes.is_empty() {
+        return Ok(());
+    }
+    let mut batch = Batch::new(CHANGE_COLUMNS);
+    for (target, after) in changes {
+        let RecipientKey { campaign, number } = target.key;
+        batch.push_row(facts_row::batch_row(campaign, number, after));
+        let [was, is] = [&target.facts, after].map(|facts| contribution(facts, target.is_simulator));
+        rollup.change(campaign, &target.domain, &was, &is);
+        rollup.by_status.change(campaign, number, Some(status(&target.facts).0), status(after).0);
+    }
+    Ok(facts_row::write_recipients(connection, batch, also).await?)
 }
 
 /// Has a campaign that was sent be one that is being sent, because there is somebody in it to be sent to. In that state those who are

@@ -1,6 +1,7 @@
 //! Calling off that a campaign is sent again.
 
 use domain::campaign::CampaignState;
+use domain::facts::Facts;
 use domain::status::RecipientStatus;
 use sea_orm::{ConnectionTrait, QueryResult};
 
@@ -38,7 +39,9 @@ pub(crate) async fn call_off<C: ConnectionTrait>(
         let (again, first): (Vec<&Target>, Vec<&Target>) = targets.iter().partition(|target| target.can_be_undone());
         reminders::note_called_off(connection, campaign.id, &again).await?;
         again::undo(connection, &again, rollup).await?;
-        again::cancel(connection, &first, rollup).await?;
+        let canceled = |target: &Target| Facts { canceled: true, ..target.facts.clone() };
+        let first: Vec<_> = first.into_iter().map(|target| (target, canceled(target))).collect();
+        again::set(connection, &first, rollup).await?;
         total += targets.len();
     }
     let sql = "UPDATE campaign SET state = $2 WHERE id = $1";

@@ -183,7 +183,7 @@ pub(super) async fn step(
 
 impl Position {
     fn progress(&self) -> JobProgress {
-        let skipped = self.resent.skipped_by_reason.iter().map(|skipped| skipped.count).sum();
+        let skipped = Skipped::total(&self.resent.skipped_by_reason);
         let done = self.resent.added + self.resent.unchanged + skipped;
         JobProgress { done, total: Some(self.total.max(done)), skipped }
     }

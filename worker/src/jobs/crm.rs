@@ -30,7 +30,7 @@ pub async fn follow_ups(deps: &Deps, job: &ClaimedJob) -> Result<()> {
 /// Tells the CRM what it is to be told.
 pub async fn report(deps: &Deps, job: &ClaimedJob) -> Result<()> {
     let reported = crm::reports::run(&deps.services, job).await?;
-    let failed: i64 = reported.skipped_by_reason.iter().map(|skipped| skipped.count).sum();
+    let failed = service::skipped::Skipped::total(&reported.skipped_by_reason);
     tracing::info!(job = job.id, told = reported.told, failed, "the CRM was told");
     Ok(())
 }

@@ -20,7 +20,7 @@ use crate::error::Result;
 use crate::jobs::{self, JobKind, NewJob};
 use crate::recipients::RecipientKey;
 use crate::skipped::Skipped;
-use crate::subject::{Role, SYSTEM, Subject};
+use crate::subject::{SYSTEM, Subject};
 
 /// What is to be done about it.
 const TITLE: &str = "E-mail address bounces: please correct it";
@@ -57,8 +57,8 @@ pub(crate) async fn order<C: ConnectionTrait>(
     let payload = serde_json::to_value(Payload::Escalated { escalations })?;
     let job = NewJob::new(JobKind::CreateFollowUps, payload, SYSTEM, now);
     let job = jobs::enqueue(connection, job, now).await?;
-    let system = Subject { id: SYSTEM.to_owned(), name: SYSTEM.to_owned(), role: Role::Marketer };
-    Ok(audit::record(connection, now, &system, "follow_ups.create", format!("job:{job}"), Some(detail)).await?)
+    Ok(audit::record(connection, now, &Subject::system(), "follow_ups.create", format!("job:{job}"), Some(detail))
+        .await?)
 }
 
 /// Who has an address, who is responsible for them, and what the bounce was.

@@ -9,9 +9,9 @@ use serde::{Deserialize, Serialize};
 use super::{Changed, Payload};
 use crate::access::Services;
 use crate::batch::{Batch, Column};
-use crate::crm::lists::{self, is_active, member_table, state, table};
+use crate::crm::lists::{self, member_table, state, table};
 use crate::crm::read_members;
-use crate::crm::source::{After, NOT_IN_CRM, Somebody, UNKNOWN_ADDRESS};
+use crate::crm::source::{After, NOT_IN_CRM, REFUSED_BY_CRM, Somebody, UNKNOWN_ADDRESS};
 use crate::db::{execute, query_all, query_one};
 use crate::error::{Refusal, RefusalCode, Result, ServiceError};
 use crate::jobs::{self, ClaimedJob, JobKind, JobProgress};
@@ -23,8 +23,6 @@ const CHUNK: i64 = 1_000;
 const WAIT: i64 = 3;
 /// So many single refusals in a row are not about persons: the job gives up rather than ask for each of the others.
 const MAX_REFUSED: usize = 20;
-/// Why somebody is left out whom the CRM does not take.
-const REFUSED_BY_CRM: &str = "REFUSED_BY_CRM";
 
 /// The condition of the index of what is still to be done, as the index has it: SQLite takes it for no other words.
 const IS_OPEN: &str = "state <> 3";
@@ -137,7 +135,7 @@ impl Work<'_> {
     }
 
     fn progress(&self) -> JobProgress {
-        let skipped: i64 = self.position.skipped.iter().map(|skipped| skipped.count).sum();
+        let skipped = Skipped::total(&self.position.skipped);
         let skipped = skipped + i64::try_from(self.position.refused.len()).unwrap_or(i64::MAX);
         let done = self.position.done + self.position.unchanged + skipped;
         let total = self.position.wanted + self.position.unchanged + skipped;
@@ -214,7 +212,7 @@ impl Work<'_> {
                  SELECT list_id, person_id, {wanted}, {{1}}, {{2}} FROM {{rows}} WHERE true \
                  ON CONFLICT (list_id, person_id) DO UPDATE SET state = {wanted}, job_id = excluded.job_id \
                  WHERE {members}.state IN ({wanted}, {unwanted}) OR {members}.state = {in_doubt} AND NOT {}",
-                is_active(&format!("{members}.job_id")),
+                jobs::is_active(&format!("{members}.job_id")),
             );
             batch.execute(connection, &sql, more).await?
         };
@@ -239,7 +237,7 @@ impl Work<'_> {
         let transaction = self.services.db.begin().await?;
         let sql = format!(
             "UPDATE {table} SET pusher = $2 WHERE id = $1 AND (pusher IS NULL OR pusher = $2 OR NOT {})",
-            is_active(&format!("{table}.pusher")),
+            jobs::is_active(&format!("{table}.pusher")),
         );
         if execute(&transaction, &sql, [id.into(), self.job.id.into()]).await?.rows_affected() == 0 {
             let why = "another job has the same list in hand";
@@ -468,7 +466,7 @@ impl Work<'_> {
         let (members, member, unwanted) = (self.members(), state::MEMBER, state::UNWANTED);
         let sql = format!(
             "UPDATE {members} SET state = {member} WHERE list_id = $1 AND state = {unwanted} AND {IS_OPEN} AND NOT {}",
-            is_active(&format!("{members}.job_id")),
+            jobs::is_active(&format!("{members}.job_id")),
         );
         execute(connection, &sql, [self.payload.list_id.into()]).await?;
         Ok(())

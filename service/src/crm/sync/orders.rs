@@ -14,7 +14,7 @@ use crate::crm::lists::{self, table};
 use crate::db::{execute, query_all, query_one};
 use crate::error::{Refusal, RefusalCode, Result, ServiceError};
 use crate::jobs::{self, ClaimedJob, Job, JobKind, JobState, NewJob, Queue};
-use crate::schedule;
+use crate::subject::SCHEDULE;
 
 /// A job that needs a reading looks so often whether that is done, in seconds.
 const WAIT: i64 = 2;
@@ -133,7 +133,7 @@ impl Services {
         // However many requests there are: one job in half a minute, when it is over.
         let run_at = Timestamp::from_seconds((now.seconds().div_euclid(30) + 1) * 30);
         let transaction = self.db.begin().await?;
-        order(&transaction, &request, schedule::SUBJECT, run_at, now).await?;
+        order(&transaction, &request, SCHEDULE, run_at, now).await?;
         transaction.commit().await?;
         self.jobs_were_added();
         Ok(true)

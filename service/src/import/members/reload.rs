@@ -23,7 +23,7 @@ use crate::campaigns::{self, CampaignRow};
 use crate::changes::Change;
 use crate::db::query_all;
 use crate::error::{Refusal, RefusalCode, Result, ServiceError};
-use crate::facts_row::{self, FACT_COLUMNS};
+use crate::facts_row;
 use crate::import::lookup::{Address, Lookup};
 use crate::import::write::{Target, open};
 use crate::import::{ImportResult, end, position};
@@ -141,7 +141,7 @@ pub(super) async fn step(services: &Services, job: &ClaimedJob, payload: &Payloa
         Some(after) => join_next(&transaction, services, target, &sources, after, at).await?,
     };
     rollup.write(&transaction, services.now()).await?;
-    let skipped = at.reloaded.skipped_by_reason.iter().map(|skipped| skipped.count).sum();
+    let skipped = Skipped::total(&at.reloaded.skipped_by_reason);
     let progress = JobProgress { done: at.done, total: None, skipped };
     if is_last {
         let counts = position(services, target.import).await?.counts;
@@ -226,7 +226,7 @@ fn read(row: &QueryResult) -> Result<Known> {
 
 /// Locks and reads the next recipients who are persons of the CRM, behind the one with the number `after`.
 async fn next(transaction: &DatabaseTransaction, postgres: bool, campaign: i64, after: i64) -> Result<Vec<Known>> {
-    let facts = FACT_COLUMNS.split(", ").map(|name| format!("r.{name}")).collect::<Vec<_>>().join(", ");
+    let facts = facts_row::columns_of("r");
     let lock = if postgres { "FOR UPDATE OF r" } else { "" };
     // What was corrected here is ahead of the CRM: while that still has the old address, has not been told yet, or has another one and nobody
     // has decided which of them holds.
