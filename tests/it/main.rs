@@ -32,6 +32,8 @@ mod demo;
 #[cfg(test)]
 mod export;
 #[cfg(test)]
+mod hostile;
+#[cfg(test)]
 mod ingest;
 #[cfg(test)]
 mod reminder_actions;

@@ -21,6 +21,11 @@ impl Process {
         Self { child, log }
     }
 
+    /// Its number.
+    pub fn id(&self) -> u32 {
+        self.child.id()
+    }
+
     /// Panics where it has ended.
     pub fn check(&mut self) {
         if let Some(status) = self.child.try_wait().expect("a state") {

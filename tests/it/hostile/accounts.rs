@@ -1,0 +1,1 @@
+//! Hostile input to sign-in, sessions, tokens and roles.

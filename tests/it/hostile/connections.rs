@@ -1,0 +1,1 @@
+//! Hostile input to sockets and idle connections.

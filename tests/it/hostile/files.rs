@@ -1,0 +1,1 @@
+//! Hostile input to uploads, imports, exports and what a viewer sees.

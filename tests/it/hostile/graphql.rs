@@ -1,0 +1,1 @@
+//! Hostile input to GraphQL documents, variables and answers.
