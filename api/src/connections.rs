@@ -185,7 +185,7 @@ mod tests {
         assert_eq!(proxied.iter().filter(|connection| !connection.is_surplus).count(), 10);
         assert!(proxied.iter().all(|connection| !connection.is_refused));
         assert!(connections.open(address("127.0.0.1")).is_refused);
-        let others: Vec<_> = (0..19).map(|last| connections.open(address(&format!("198.51.100.{last}")))).collect();
+        let others: Vec<_> = (0..20).map(|last| connections.open(address(&format!("198.51.100.{last}")))).collect();
         assert!(others.iter().all(|connection| !connection.is_refused));
         assert!(connections.open(address("198.51.100.99")).is_refused);
     }

@@ -53,7 +53,10 @@ async fn idle_connections_are_limited(site: Site) {
 
 async fn few_descriptors_are_enough_for_all_who_ask(site: Site) {
     let mut command = Command::new("prlimit");
-    command.args(["--nofile=512:512", env!("CARGO_BIN_EXE_nachfass"), "run"]).current_dir(site.folder()).stdout(Stdio::null());
+    command
+        .args(["--nofile=512:512", env!("CARGO_BIN_EXE_nachfass"), "run"])
+        .current_dir(site.folder())
+        .stdout(Stdio::null());
     let mut process = Process::start(&mut command, site.folder().join("run.log"));
     let stranger = site.stranger();
     eventually("it is ready", async || (stranger.readiness().await? == "ready").then_some(())).await;
@@ -108,13 +111,14 @@ async fn sockets_and_subscriptions_of_a_token_are_limited(site: Site) {
     assert!(next(&mut open_socket(&site, other.token()).await).await.is_ok(), "others may");
 
     let query = "subscription($id: ID!) { campaignStatistics(campaignId: $id) { sent } }";
-    let subscribe = |id: usize| {
-        json!({ "type": "subscribe", "id": id.to_string(), "payload": { "query": query, "variables": { "id": campaign } } })
-    };
+    let subscribe = |id: usize| json!({ "type": "subscribe", "id": id.to_string(), "payload": { "query": query, "variables": { "id": campaign } } });
     // Over both sockets.
     for (id, socket) in [(1, 0), (2, 1), (3, 0)] {
         sockets[socket].send(Message::text(subscribe(id).to_string())).await.expect("sent");
-        assert_eq!(next(&mut sockets[socket]).await.expect("a message")["payload"]["data"]["campaignStatistics"]["sent"], 0);
+        assert_eq!(
+            next(&mut sockets[socket]).await.expect("a message")["payload"]["data"]["campaignStatistics"]["sent"],
+            0
+        );
     }
     sockets[1].send(Message::text(subscribe(4).to_string())).await.expect("sent");
     let refused = next(&mut sockets[1]).await.expect("a message").to_string();
@@ -145,7 +149,10 @@ async fn nested_messages_close_the_socket(site: Site) {
     let nested = |depth: usize| "[".repeat(depth) + &"]".repeat(depth);
     let messages = [
         format!("{{\"type\":\"ping\",\"payload\":{}}}", nested(30_000)),
-        format!("{{\"type\":\"subscribe\",\"id\":\"1\",\"payload\":{{\"query\":\"{{a}}\",\"variables\":{}}}}}", nested(200)),
+        format!(
+            "{{\"type\":\"subscribe\",\"id\":\"1\",\"payload\":{{\"query\":\"{{a}}\",\"variables\":{}}}}}",
+            nested(200)
+        ),
     ];
     for message in messages {
         let mut socket = open_socket(&site, &token).await;
