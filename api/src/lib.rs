@@ -36,6 +36,7 @@ use actix_web::{App, HttpServer};
 use service::Services;
 use tokio_util::sync::CancellationToken;
 
+use crate::body::budget::Budget;
 use crate::errors::ApiError;
 use crate::graphql::Schema;
 use crate::health::Probe;
@@ -59,6 +60,8 @@ pub struct AppState {
     probe: Arc<dyn Probe>,
     options: ApiOptions,
     sign_in_limits: Arc<SignInLimits>,
+    /// What the bodies of webhooks may hold together.
+    bodies: Budget,
     /// Cancelled when the program stops: what has no end of its own ends then.
     stopping: CancellationToken,
 }
@@ -74,7 +77,8 @@ impl AppState {
         options: ApiOptions,
     ) -> Self {
         let sign_in_limits = Arc::new(SignInLimits::new());
-        Self { services, schema, ingest, probe, options, sign_in_limits, stopping: CancellationToken::new() }
+        let (bodies, stopping) = (Budget::default(), CancellationToken::new());
+        Self { services, schema, ingest, probe, options, sign_in_limits, bodies, stopping }
     }
 }
 
