@@ -81,6 +81,9 @@ pub enum ApiError {
     /// The database is out of reach; the same request may succeed later.
     #[error("this cannot be served at the moment; try again")]
     Unavailable(#[source] Option<ServiceError>),
+    /// The requests under way hold as much memory as they may together; the same request may succeed later.
+    #[error("too many or too large requests are being received at the moment; try again in 5 s")]
+    Overloaded,
     /// A use case refused.
     #[error(transparent)]
     Refused(#[from] Refusal),
@@ -120,6 +123,7 @@ impl ApiError {
             Self::TooSlow => "TOO_SLOW",
             Self::TimeLimit { .. } => "TIME_LIMIT",
             Self::Unavailable(_) => "UNAVAILABLE",
+            Self::Overloaded => "OVERLOADED",
             Self::Refused(refusal) => match refusal.code {
                 RefusalCode::NotFound => "NOT_FOUND",
                 RefusalCode::Conflict => "CONFLICT",
@@ -163,7 +167,7 @@ impl ResponseError for ApiError {
             Self::UnsupportedMediaType(_) => StatusCode::UNSUPPORTED_MEDIA_TYPE,
             Self::TooManyRequests { .. } => StatusCode::TOO_MANY_REQUESTS,
             Self::TooSlow => StatusCode::REQUEST_TIMEOUT,
-            Self::Unavailable(_) => StatusCode::SERVICE_UNAVAILABLE,
+            Self::Unavailable(_) | Self::Overloaded => StatusCode::SERVICE_UNAVAILABLE,
             Self::TimeLimit { .. } => StatusCode::GATEWAY_TIMEOUT,
             Self::Refused(refusal) => match refusal.code {
                 RefusalCode::NotFound => StatusCode::NOT_FOUND,
@@ -185,7 +189,7 @@ impl ResponseError for ApiError {
                 response.insert_header((header::WWW_AUTHENTICATE, "Basic realm=\"nachfass\""))
             }
             Self::TooManyRequests { retry_after } => response.insert_header((header::RETRY_AFTER, *retry_after)),
-            Self::Unavailable(_) => response.insert_header((header::RETRY_AFTER, 5)),
+            Self::Unavailable(_) | Self::Overloaded => response.insert_header((header::RETRY_AFTER, 5)),
             _ => &mut response,
         };
         response.finish()

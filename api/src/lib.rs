@@ -42,6 +42,7 @@ use tokio_util::sync::CancellationToken;
 
 use crate::concurrency::Concurrency;
 use crate::connections::Connections;
+use crate::body::budget::Budget;
 use crate::errors::ApiError;
 use crate::graphql::Schema;
 use crate::health::Probe;
@@ -68,6 +69,8 @@ pub struct AppState {
     sign_in_limits: Arc<SignInLimits>,
     graphql: GraphqlThreads,
     concurrency: Arc<Concurrency>,
+    /// What the bodies of webhooks may hold together.
+    bodies: Budget,
     /// Cancelled when the program stops: what has no end of its own ends then.
     stopping: CancellationToken,
 }
@@ -84,8 +87,8 @@ impl AppState {
     ) -> Self {
         let sign_in_limits = Arc::new(SignInLimits::new());
         let concurrency = Arc::new(Concurrency::new(options.max_sockets, options.max_subscriptions));
-        let stopping = CancellationToken::new();
-        Self { services, schema, ingest, probe, options, sign_in_limits, graphql, concurrency, stopping }
+        let (bodies, stopping) = (Budget::default(), CancellationToken::new());
+        Self { services, schema, ingest, probe, options, sign_in_limits, graphql, concurrency, bodies, stopping }
     }
 }
 
