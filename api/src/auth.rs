@@ -57,6 +57,20 @@ impl Credential {
     }
 }
 
+impl Credential {
+    /// Whether it still opens, without counting a session as used: for a socket, which is to ask every two seconds. Then whoever is locked
+    /// out loses it within five seconds in every process (a process remembers an answer for one second).
+    ///
+    /// # Errors
+    /// Where the database fails.
+    pub async fn still_opens(&self, services: &Services) -> Result<bool, ApiError> {
+        Ok(match self {
+            Self::Token(secret) => services.is_token_alive(secret).await?,
+            Self::Session(secret) => services.is_session_alive(secret).await?,
+        })
+    }
+}
+
 fn bearer(authorization: &str) -> Option<&str> {
     let (scheme, token) = authorization.split_once(' ')?;
     scheme.eq_ignore_ascii_case("bearer").then(|| token.trim())
@@ -122,7 +136,29 @@ pub fn cookie_name(options: &ApiOptions) -> &'static str {
 #[must_use]
 pub fn cookie(options: &ApiOptions, secret: Option<&str>) -> Cookie<'static> {
     let seconds = if secret.is_some() { service::accounts::SESSION_SECONDS } else { 0 };
-    Cookie::build(cookie_name(options), secret.unwrap_or_default().to_owned())
+    build(options, cookie_name(options), secret.unwrap_or_default(), seconds)
+}
+
+/// The name of the cookie that makes a browser known.
+#[must_use]
+pub fn device_cookie_name(options: &ApiOptions) -> &'static str {
+    if options.is_https() { "__Host-nachfass-device" } else { "nachfass-device" }
+}
+
+/// What makes the browser known that a request comes from.
+#[must_use]
+pub fn device(request: &HttpRequest, options: &ApiOptions) -> Option<String> {
+    request.cookie(device_cookie_name(options)).map(|cookie| cookie.value().to_owned())
+}
+
+/// The cookie that makes a browser known.
+#[must_use]
+pub fn device_cookie(options: &ApiOptions, device: &str) -> Cookie<'static> {
+    build(options, device_cookie_name(options), device, service::accounts::Device::SECONDS)
+}
+
+fn build(options: &ApiOptions, name: &'static str, value: &str, seconds: i64) -> Cookie<'static> {
+    Cookie::build(name, value.to_owned())
         .path("/")
         .http_only(true)
         .same_site(SameSite::Strict)

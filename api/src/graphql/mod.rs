@@ -39,6 +39,7 @@ mod subscription;
 #[cfg(test)]
 mod tests;
 mod token;
+mod user;
 mod viewer;
 mod words;
 
