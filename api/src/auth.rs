@@ -11,7 +11,7 @@ use actix_web::web::Data;
 use actix_web::{FromRequest, HttpRequest};
 use futures::FutureExt;
 use futures::future::LocalBoxFuture;
-use service::{Access, Services};
+use service::{Access, Services, Subject};
 
 use crate::errors::ApiError;
 use crate::{ApiOptions, AppState};
@@ -58,15 +58,15 @@ impl Credential {
 }
 
 impl Credential {
-    /// Whether it still opens, without counting a session as used: for a socket, which is to ask every two seconds. Then whoever is locked
-    /// out loses it within five seconds in every process (a process remembers an answer for one second).
+    /// Whose it is, without counting a session as used: for a socket, which is to ask every two seconds. Then whoever is locked out loses
+    /// it within five seconds in every process (each remembers an answer for one second), and a socket alone keeps no session.
     ///
     /// # Errors
     /// Where the database fails.
-    pub async fn still_opens(&self, services: &Services) -> Result<bool, ApiError> {
+    pub async fn holder(&self, services: &Services) -> Result<Option<Subject>, ApiError> {
         Ok(match self {
-            Self::Token(secret) => services.is_token_alive(secret).await?,
-            Self::Session(secret) => services.is_session_alive(secret).await?,
+            Self::Token(secret) => services.authenticate_token(secret).await?,
+            Self::Session(secret) => services.session_holder(secret).await?,
         })
     }
 }

@@ -198,7 +198,9 @@ impl Campaign {
     }
 
     /// Its recipients.
-    #[graphql(complexity = "page_cost(first, last, child_complexity) + recipients_cost(filter.as_ref(), search.as_ref())")]
+    #[graphql(
+        complexity = "page_cost(first, last, child_complexity) + recipients_cost(filter.as_ref(), search.as_ref())"
+    )]
     #[expect(clippy::too_many_arguments, reason = "they are the arguments of a GraphQL field")]
     async fn recipients(
         &self,

@@ -11,8 +11,8 @@ use futures::stream::BoxStream;
 use service::changes::Changes;
 use service::{Access, Reader, Refusal, RefusalCode};
 
-use super::campaign::KnownCampaigns;
 use super::batch::{Budget, BudgetOfBatch};
+use super::campaign::KnownCampaigns;
 use super::correction::{CorrectionMutation, CorrectionQuery};
 use super::crm::{CrmMutation, CrmQuery};
 use super::documents::Documents;

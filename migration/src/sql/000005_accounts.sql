@@ -3,7 +3,7 @@ ALTER TABLE user_account ADD COLUMN disabled_at BIGINT;
 
 -- Time of the last request, accurate to a minute; NULL: none since the session began before this column existed.
 ALTER TABLE session ADD COLUMN last_seen_at BIGINT;
-CREATE INDEX session_user ON session (user_id);
+CREATE INDEX session_of_user ON session (user_id);
 
 -- Second factors: one authenticator app (RFC 6238) for each user who has one.
 CREATE TABLE user_totp (
@@ -23,4 +23,4 @@ CREATE TABLE user_recovery_code (
     code_hash {KEY_TEXT} NOT NULL PRIMARY KEY,
     user_id BIGINT NOT NULL
 );
-CREATE INDEX user_recovery_code_user ON user_recovery_code (user_id);
+CREATE INDEX recovery_code_of_user ON user_recovery_code (user_id);

@@ -69,16 +69,16 @@ impl Services {
         Ok(Some(known.subject))
     }
 
-    /// Whether a session still is one, without counting it as used: for what only waits, such as a socket. Asked every two seconds,
-    /// it costs a query a second for each session at most.
+    /// Whose session this is, without counting it as used: for what only waits, such as a socket. Asked every two seconds, it costs a
+    /// query a second for each session at most.
     ///
     /// # Errors
     /// Those of the database.
-    pub async fn is_session_alive(&self, secret: &str) -> Result<bool> {
+    pub async fn session_holder(&self, secret: &str) -> Result<Option<Subject>> {
         let Some(hash) = secret::hash(secret) else {
-            return Ok(false);
+            return Ok(None);
         };
-        Ok(self.session(&hash).await?.is_some_and(|known| known.is_alive(self.now())))
+        Ok(self.session(&hash).await?.and_then(|known| known.subject_at(self.now())))
     }
 
     async fn session(&self, hash: &str) -> Result<Option<Known>> {

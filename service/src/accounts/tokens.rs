@@ -127,24 +127,11 @@ impl Services {
     /// # Errors
     /// Those of the database.
     pub async fn authenticate_token(&self, secret: &str) -> Result<Option<Subject>> {
-        Ok(self.token(secret).await?.and_then(|known| known.subject_at(self.now())))
-    }
-
-    /// Whether a token still is one: for what only waits, such as a socket. Asked every two seconds, it costs a query a second for each
-    /// token at most.
-    ///
-    /// # Errors
-    /// Those of the database.
-    pub async fn is_token_alive(&self, secret: &str) -> Result<bool> {
-        Ok(self.token(secret).await?.is_some_and(|known| known.is_alive(self.now())))
-    }
-
-    async fn token(&self, secret: &str) -> Result<Option<Known>> {
         let Some(hash) = secret::hash(secret) else {
             return Ok(None);
         };
         if let Some(known) = known::recall(&hash).await {
-            return Ok(Some(known));
+            return Ok(known.subject_at(self.now()));
         }
         let found = api_token::Entity::find()
             .filter(api_token::Column::TokenHash.eq(hash.as_str()))
@@ -156,7 +143,7 @@ impl Services {
         let subject = Subject { id: object(token.id), name: token.name, role: token.role };
         let known = Known { subject, expires_at: token.expires_at, seen_at: None, idle_at: None };
         known::remember(hash, known.clone()).await;
-        Ok(Some(known))
+        Ok(known.subject_at(self.now()))
     }
 }
 

@@ -34,7 +34,7 @@ async fn a_disabled_user_loses_sessions_and_sign_in_until_enabled() {
         assert_eq!(it.last_entry().await, ("user.disabled".into(), "user:1".into(), json!({ "sessionsEnded": 2 })));
         for session in &sessions {
             assert!(!it.is_signed_in(session).await);
-            assert!(!it.services.is_session_alive(session.secret.expose()).await.expect("an answer"));
+            assert!(!it.services.session_holder(session.secret.expose()).await.expect("an answer").is_some());
         }
         assert!(it.is_signed_in(&theirs).await, "user {} is not concerned", bystander.id);
         let attempt = it.services.sign_in(&Attempt::new(EMAIL, PASSWORD)).await;
@@ -114,11 +114,14 @@ async fn tokens_go_with_whoever_made_them_by_whatever_way() {
         it.admin.revoke_token(first.id).await.expect("revoked");
 
         it.admin.set_user_role(erika.id, Role::Marketer, Lockout::default()).await.expect("demoted");
-        assert!(it.services.is_token_alive(secret.expose()).await.expect("an answer"), "it may no more than she may");
+        assert!(
+            it.services.authenticate_token(secret.expose()).await.expect("an answer").is_some(),
+            "it may no more than she may"
+        );
         let change = it.admin.disable_user(erika.id, Lockout::default()).await.expect("disabled");
         assert_eq!(change.tokens_revoked, [second.id]);
         assert_eq!(it.last_entry().await.0, "token.revoked");
-        assert!(!it.services.is_token_alive(secret.expose()).await.expect("an answer"));
+        assert!(!it.services.authenticate_token(secret.expose()).await.expect("an answer").is_some());
         let alive = it.admin.tokens().await.expect("tokens").into_iter().filter(|token| token.revoked_at.is_none());
         assert_eq!(alive.map(|token| token.id).collect::<Vec<_>>(), [others.id]);
         it.test.close().await;

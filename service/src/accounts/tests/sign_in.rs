@@ -56,10 +56,10 @@ async fn an_idle_session_ends_and_a_socket_that_only_waits_does_not_keep_it() {
         for _ in 0..12 {
             it.clock.advance_seconds(3_600);
             assert!(it.is_signed_in(&used).await);
-            let _alive = it.services.is_session_alive(watched.secret.expose()).await.expect("an answer");
+            let _alive = it.services.session_holder(watched.secret.expose()).await.expect("an answer").is_some();
         }
         assert!(it.is_signed_in(&used).await);
-        assert!(!it.services.is_session_alive(watched.secret.expose()).await.expect("an answer"));
+        assert!(!it.services.session_holder(watched.secret.expose()).await.expect("an answer").is_some());
         assert!(!it.is_signed_in(&watched).await);
 
         let never = it.services_with(SignInOptions { idle_seconds: 0, ..SignInOptions::default() });
@@ -83,7 +83,7 @@ async fn the_last_use_is_written_once_a_minute_and_only_for_requests() {
         it.clock.advance_seconds(59);
         assert!(it.is_signed_in(&session).await);
         it.clock.advance_seconds(1);
-        assert!(it.services.is_session_alive(session.secret.expose()).await.expect("an answer"));
+        assert!(it.services.session_holder(session.secret.expose()).await.expect("an answer").is_some());
         assert_eq!(seen().await, began.micros());
         assert!(it.is_signed_in(&session).await);
         while seen().await != it.services.now().micros() {
