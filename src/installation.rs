@@ -56,7 +56,8 @@ impl Installation {
         let clock: Arc<dyn Clock> = Arc::new(SystemClock);
         let services = Services::new(db.clone(), clock.clone(), secret.expose(), &config.data_dir)
             .with_lease(config.worker.lease_seconds.get().into())
-            .with_retention(config.retention);
+            .with_retention(config.retention)
+            .with_sign_in(config.sign_in_options());
         // TLS for what goes out: one implementation of cryptography for the whole process.
         rustls::crypto::ring::default_provider().install_default().ok();
         let files = config.storage.open(&config.data_dir).context("while opening the storage for exports")?;

@@ -24,6 +24,12 @@ pub enum ApiError {
     /// Nobody is signed in.
     #[error("sign in, or send a valid API token as Authorization: Bearer …")]
     Unauthenticated,
+    /// The password is right, and the user has a second factor.
+    #[error("enter the code of your authenticator app, or a recovery code")]
+    CodeRequired,
+    /// The password is right, the code is not.
+    #[error("the code is wrong or was used already; wait for the next one")]
+    CodeRefused,
     /// What a provider posted is not proved to be the provider's.
     #[error("the signature or the credentials are wrong")]
     NotAuthentic {
@@ -109,6 +115,8 @@ impl ApiError {
         match self {
             Self::BadRequest(_) => "BAD_REQUEST",
             Self::Unauthenticated => "UNAUTHENTICATED",
+            Self::CodeRequired => "TOTP_REQUIRED",
+            Self::CodeRefused => "TOTP_INVALID",
             Self::NotAuthentic { .. } => "NOT_AUTHENTIC",
             Self::MissingHeader => "MISSING_HEADER",
             Self::ForeignOrigin => "FOREIGN_ORIGIN",
@@ -157,7 +165,9 @@ impl ResponseError for ApiError {
     fn status_code(&self) -> StatusCode {
         match self {
             Self::BadRequest(_) => StatusCode::BAD_REQUEST,
-            Self::Unauthenticated | Self::NotAuthentic { .. } => StatusCode::UNAUTHORIZED,
+            Self::Unauthenticated | Self::CodeRequired | Self::CodeRefused | Self::NotAuthentic { .. } => {
+                StatusCode::UNAUTHORIZED
+            }
             Self::MissingHeader | Self::ForeignOrigin | Self::Forged => StatusCode::FORBIDDEN,
             Self::NotFound => StatusCode::NOT_FOUND,
             Self::Gone => StatusCode::GONE,

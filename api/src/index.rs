@@ -13,6 +13,7 @@ use crate::{AppState, health, security};
 const PAGE: &str = include_str!("../assets/index.html");
 const SIGN_IN: &str = include_str!("../assets/sign-in.html");
 const ACCOUNT: &str = include_str!("../assets/account.html");
+const CODE: &str = include_str!("../assets/sign-in-code.html");
 const GRAPHIQL: &str = include_str!("../assets/graphiql-link.html");
 
 /// The version that the pages name, and by which browsers tell new files from cached ones.
@@ -25,16 +26,23 @@ pub async fn show(state: Data<AppState>, request: HttpRequest) -> Result<HttpRes
         Some(credential) => credential.access(&state.services).await.inspect_err(ApiError::log).unwrap_or(None),
         None => None,
     };
-    Ok(page(&state, access.as_ref().map(service::Access::subject), None, StatusCode::OK).await)
+    let subject = access.as_ref().map(service::Access::subject);
+    Ok(page(&state, subject, &SignInForm::default(), StatusCode::OK).await)
 }
 
-/// The page for somebody, or for nobody, perhaps with what was wrong with signing in.
-pub async fn page(
-    state: &AppState,
-    subject: Option<&Subject>,
-    problem: Option<&str>,
-    status: StatusCode,
-) -> HttpResponse {
+/// What the form for signing in shows.
+#[derive(Default)]
+pub struct SignInForm {
+    /// What was wrong with the last attempt.
+    pub problem: Option<String>,
+    /// The address of the last attempt.
+    pub email: String,
+    /// Whether it asks for the code of a second factor.
+    pub wants_code: bool,
+}
+
+/// The page for somebody, or for nobody with a form for signing in.
+pub async fn page(state: &AppState, subject: Option<&Subject>, form: &SignInForm, status: StatusCode) -> HttpResponse {
     let health = health::look(state).await;
     let html = fill(
         PAGE,
@@ -43,7 +51,7 @@ pub async fn page(
             ("state", health.words()),
             ("database", health.database.words()),
             ("queue", health.queue.words()),
-            ("account", &account(subject, problem)),
+            ("account", &account(subject, form)),
         ],
     );
     HttpResponse::build(status)
@@ -52,13 +60,29 @@ pub async fn page(
         .body(html)
 }
 
-fn account(subject: Option<&Subject>, problem: Option<&str>) -> String {
+fn account(subject: Option<&Subject>, form: &SignInForm) -> String {
     let Some(subject) = subject else {
-        let problem = problem.map(|problem| format!("<p class=\"problem\" role=\"alert\">{}</p>", escape(problem)));
-        return fill(SIGN_IN, &[("problem", &problem.unwrap_or_default())]);
+        return sign_in_form(form);
     };
     let graphiql = if subject.role >= Role::Admin { GRAPHIQL } else { "" };
     fill(ACCOUNT, &[("name", &escape(&subject.name)), ("role", subject.role.name()), ("graphiql", graphiql)])
+}
+
+fn sign_in_form(form: &SignInForm) -> String {
+    let problem = form.problem.as_deref().map(escape);
+    let problem = problem.map(|problem| format!("<p class=\"problem\" role=\"alert\">{problem}</p>"));
+    const FOCUS: &str = " autofocus";
+    let (first, second) = if form.email.is_empty() { (FOCUS, "") } else { ("", FOCUS) };
+    fill(
+        SIGN_IN,
+        &[
+            ("problem", &problem.unwrap_or_default()),
+            ("email", &escape(&form.email)),
+            ("first", first),
+            ("second", second),
+            ("code", if form.wants_code { CODE } else { "" }),
+        ],
+    )
 }
 
 /// Puts values, already escaped, in the place of `{{name}}`. A value is not searched for further names.

@@ -24,6 +24,7 @@ pub mod rate_limit;
 pub mod request_id;
 mod security;
 mod session;
+pub mod sign_in;
 #[cfg(test)]
 mod testing;
 #[cfg(test)]
@@ -144,6 +145,7 @@ fn addresses(config: &mut ServiceConfig) {
         .service(at("/healthz").get(health::alive).head(health::alive))
         .service(at("/readyz").get(health::ready).head(health::ready))
         .service(at("/session").post(session::sign_in).delete(session::sign_out))
+        .service(at("/session/password").post(session::change_password))
         .service(at("/graphql").post(graphql_http::execute))
         .service(at("/graphql/ws").get(graphql_ws::connect))
         .service(at("/graphiql").get(graphiql::show))

@@ -60,6 +60,7 @@ impl Query {
             | Key::Event(_)
             | Key::Click(_)
             | Key::Token(_)
+            | Key::User(_)
             | Key::Complaint(_)
             | Key::Audit(_)) => {
                 return Err(other.no_node().into());
