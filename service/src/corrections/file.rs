@@ -5,6 +5,7 @@
 
 use domain::correction::CorrectionSource;
 use domain::email::{EmailAddress, key_of};
+use domain::table::restore;
 use sea_orm::{ConnectionTrait, QueryResult};
 use serde::{Deserialize, Serialize};
 use tokio::sync::mpsc;
@@ -312,8 +313,8 @@ impl Columns {
         let content = match (&record.content, self) {
             (Err(reason), _) => Err(reason.clone()),
             (Ok(Content::Cells(cells)), Self::Places { old, new, reason }) => {
-                let cell = |place: usize| cells.get(place).map(String::as_str).unwrap_or_default();
-                wanted(cell(old), cell(new), reason.map(cell))
+                let cell = |place: usize| cells.get(place).map(|cell| restore(cell)).unwrap_or_default();
+                wanted(&cell(old), &cell(new), reason.map(cell).as_deref())
             }
             (Ok(Content::Object(object)), _) => {
                 let value = |names: &[&str]| {

@@ -4,6 +4,7 @@ use std::collections::{BTreeMap, HashSet};
 
 use domain::email::{EmailAddress, InvalidEmail, domain_of_key, key_of};
 use domain::status::SkipReason;
+use domain::table::restore;
 use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value};
 
@@ -175,7 +176,9 @@ impl Columns {
         if surplus {
             return Err(format!("the line has {} cells, the header has {}", cells.len(), self.header.len()));
         }
-        read_values(self.header.iter().zip(cells.iter().map(|cell| Value::String(cell.clone()))))
+        // An apostrophe that keeps spreadsheets from calculating a text is none of it.
+        let texts = cells.iter().map(|cell| Value::String(restore(cell).into_owned()));
+        read_values(self.header.iter().zip(texts))
     }
 }
 
