@@ -54,13 +54,32 @@ impl Lookup<'_> {
         candidates.into_iter().for_each(|number| numbers.push([self.target.campaign.into(), number.into()]));
         let lock = if self.postgres { "FOR NO KEY UPDATE OF r" } else { "" };
         let sql = format!(
-            "SELECT r.number, r.email_key, r.domain, r.ref, r.name, r.company, r.owner, r.crm_id, r.attributes, r.is_simulator, \
+            "SELECT r.number, r.email_key, r.domain, r.ref, r.name, r.company, r.owner, r.crm_id, \
+                CAST(COALESCE(octet_length(r.attributes), 0) AS BIGINT), r.is_simulator, \
                 r.status, r.skip, r.import_id, r.attempt \
              FROM {{rows}} CROSS JOIN recipient AS r \
              WHERE r.campaign_id = rows.campaign_id AND r.number = rows.number ORDER BY r.number {lock}"
         );
         let found = numbers.query(self.transaction, &sql, []).await?;
         found.iter().map(|row| read_known(row, self.target.import)).collect()
+    }
+
+    /// The attributes of recipients that have any, by their numbers.
+    ///
+    /// # Errors
+    /// Those of the database.
+    pub async fn attributes(&self, recipients: impl Iterator<Item = &Known>) -> Result<HashMap<i64, String>> {
+        let mut numbers = Batch::new(&[("campaign_id", Column::Big), ("number", Column::Big)]);
+        let campaign = self.target.campaign;
+        let with_any = recipients.filter(|known| known.attributes_size > 0);
+        with_any.for_each(|known| numbers.push([campaign.into(), known.number.into()]));
+        if numbers.is_empty() {
+            return Ok(HashMap::new());
+        }
+        let sql = "SELECT r.number, r.attributes FROM {rows} CROSS JOIN recipient AS r \
+            WHERE r.campaign_id = rows.campaign_id AND r.number = rows.number AND r.attributes IS NOT NULL";
+        let found = numbers.query(self.transaction, sql, []).await?;
+        Ok(found.iter().map(|row| Ok((row.try_get_by_index(0)?, row.try_get_by_index(1)?))).collect::<Result<_, DbErr>>()?)
     }
 
     /// The numbers of those with the rows' recipient ids.
@@ -163,7 +182,8 @@ fn read_known(row: &QueryResult, import: i64) -> Result<Known> {
         company: row.try_get_by_index(5)?,
         owner: row.try_get_by_index(6)?,
         crm_id: row.try_get_by_index(7)?,
-        attributes: row.try_get_by_index(8)?,
+        attributes: None,
+        attributes_size: row.try_get_by_index(8)?,
         is_simulator: row.try_get_by_index(9)?,
         status: RecipientStatus::from_code(status).ok_or_else(unknown)?,
         is_skipped: row.try_get_by_index::<Option<i16>>(11)?.is_some(),

@@ -17,7 +17,7 @@ use domain::status::{RecipientStatus, SkipReason};
 use serde_json::{Map, Value};
 
 use super::Issue;
-use super::columns::Row;
+use super::columns::{MAX_ATTRIBUTES, Row, object_weight};
 
 /// A recipient that is there already.
 #[derive(Clone, Debug)]
@@ -38,8 +38,10 @@ pub struct Known {
     pub owner: Option<String>,
     /// Its id in the CRM.
     pub crm_id: Option<String>,
-    /// Its other columns: a JSON object.
+    /// Its other columns: a JSON object. Read only when the recipient is changed: see [`Known::attributes_size`].
     pub attributes: Option<String>,
+    /// How many bytes these have.
+    pub attributes_size: i64,
     /// Whether it is a provider's simulator.
     pub is_simulator: bool,
     /// What became of it.
@@ -209,6 +211,16 @@ impl Fresh<'_> {
 }
 
 impl Known {
+    /// Whether what a row says beside what is known is not too long to be stored.
+    #[must_use]
+    pub fn has_room_for(&self, row: &Row) -> bool {
+        const MOST: usize = 2 * MAX_ATTRIBUTES;
+        let size = usize::try_from(self.attributes_size).unwrap_or(usize::MAX);
+        // Put together only where they may be too long: what is blank in the row takes away from what is known.
+        size.saturating_add(object_weight(&row.attributes)) <= MOST
+            || merged(self.attributes.as_deref(), &row.attributes).is_none_or(|all| all.len() <= MOST)
+    }
+
     /// Takes over what a row says; tells whether that is anything new. What the file does not speak of stays as it is.
     pub fn take_over(&mut self, row: &Row) -> bool {
         let attributes = (!row.attributes.is_empty()).then(|| merged(self.attributes.as_deref(), &row.attributes));
