@@ -1,6 +1,7 @@
 //! Who changed what: written in the transaction of the change.
 
 use domain::Timestamp;
+use domain::text::cut;
 use entity::audit_entry;
 use sea_orm::ActiveValue::{NotSet, Set};
 use sea_orm::{ConnectionTrait, DbErr, EntityTrait};
@@ -11,6 +12,9 @@ use crate::error::Result;
 use crate::recipients::paging::{Count, List, Order, Page, PageArgs};
 use crate::recipients::sql::{Cells, Sql, escape_like};
 use crate::subject::Subject;
+
+/// As long what was changed may be called, in characters.
+const MAX_OBJECT: usize = 500;
 
 /// Writes an audit entry. `object` is `kind:id`; `detail` holds no personal data.
 ///
@@ -29,7 +33,7 @@ pub async fn record<C: ConnectionTrait>(
         at: Set(at.micros()),
         subject: Set(subject.id.clone()),
         action: Set(action.to_owned()),
-        object: Set(object),
+        object: Set(cut(&object, MAX_OBJECT)),
         detail: Set(detail.map(|detail| detail.to_string())),
     };
     audit_entry::Entity::insert(entry).exec_without_returning(connection).await.map(|_| ())

@@ -56,7 +56,7 @@ const MAX_CRM_ID: usize = 200;
 /// The longest message id, in bytes: that of a line of mail.
 const MAX_MESSAGE_ID: usize = 998;
 /// The longest name, company and the like, in characters.
-const MAX_TEXT: usize = 1_000;
+const MAX_TEXT: usize = 10_000;
 /// The longest name of a column, in characters.
 const MAX_COLUMN_NAME: usize = 1_000;
 /// As much the columns of a recipient that have no meaning of their own may be together, with their names, in bytes.

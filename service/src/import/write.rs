@@ -167,8 +167,8 @@ const RECIPIENT: &[(&str, Column)] = &[
     ("skip", Column::Small),
     ("sent_at", Column::Big),
 ];
-/// Recipients whose attributes have so many bytes together are changed at once.
-const ATTRIBUTES_AT_ONCE: i64 = 8 << 20;
+/// Recipients whose texts have so many bytes together are changed at once.
+const TEXTS_AT_ONCE: i64 = 8 << 20;
 // A constant campaign instead would make SQLite look at all of its recipients for each row, and PostgreSQL too while it has no
 // statistics of a table that is being filled.
 const SAME: &[(&str, Column)] = &[("campaign_id", Column::Big), ("number", Column::Big)];
@@ -283,8 +283,8 @@ impl Writing<'_> {
             let mut size = 0;
             let part = std::iter::from_fn(|| {
                 claimed.next_if(|claimed| {
-                    let has_room = size < ATTRIBUTES_AT_ONCE;
-                    size += claimed.known.attributes_size;
+                    let has_room = size < TEXTS_AT_ONCE;
+                    size += claimed.known.texts_size;
                     has_room
                 })
             });
@@ -294,15 +294,15 @@ impl Writing<'_> {
         Ok(())
     }
 
-    /// The same for some of them: those whose attributes may be in memory together.
+    /// The same for some of them: those whose texts may be in memory together.
     async fn update_part(&mut self, claimed: Vec<Claimed<'_>>, new_message: &HashSet<i64>) -> Result<()> {
-        let mut attributes = self.lookup.attributes(claimed.iter().map(|claimed| &claimed.known)).await?;
+        let mut texts = self.lookup.texts(claimed.iter().map(|claimed| &claimed.known)).await?;
         let (mut same, mut changed) = (Batch::new(SAME), Batch::new(CHANGE));
         for Claimed { mut known, row, gains_id } in claimed {
-            known.attributes = attributes.remove(&known.number);
+            let mut texts = texts.remove(&known.number).unwrap_or_default();
             // Who was there before its person was found on a list stays when the person leaves that list.
             let is_marked = row.person.is_none();
-            if !known.has_room_for(row) {
+            if !texts.have_room_for(row) {
                 self.issues.push(Issue::new(row.line, &row.text, &too_many_attributes()));
                 if is_marked {
                     same.push([self.target.campaign.into(), known.number.into()]);
@@ -310,7 +310,7 @@ impl Writing<'_> {
                 continue;
             }
             let is_sent_now = known.status == RecipientStatus::Ready && self.sent_at.is_some();
-            let says_new = known.take_over(row);
+            let says_new = known.take_over(&mut texts, row);
             let is_changed = says_new || gains_id || is_sent_now;
             if is_changed || new_message.contains(&known.number) {
                 self.counts.updated += 1;
@@ -334,11 +334,11 @@ impl Writing<'_> {
                 self.target.campaign.into(),
                 known.number.into(),
                 known.recipient_id.into(),
-                known.name.into(),
-                known.company.into(),
-                known.owner.into(),
+                texts.name.into(),
+                texts.company.into(),
+                texts.owner.into(),
                 known.crm_id.into(),
-                known.attributes.into(),
+                texts.attributes.into(),
                 known.status.code().into(),
                 sent_at.map(Timestamp::micros).into(),
                 is_marked.into(),
