@@ -5,6 +5,7 @@ use std::sync::Arc;
 
 use domain::Timestamp;
 use domain::reading::{Create, DeliveryReader, StoredDelivery};
+use domain::text::cut;
 use sea_orm::{ConnectionTrait, DatabaseBackend, DatabaseTransaction, QueryResult};
 
 use super::EVENTS_PER_TRANSACTION;
@@ -196,7 +197,7 @@ impl Claim {
                 count(delivery.events).into(),
                 new_events.get(&delivery.id).copied().unwrap_or_default().into(),
                 count(delivery.failures).into(),
-                delivery.error.into(),
+                delivery.error.map(|error| cut(&error, MAX_ERROR)).into(),
             ]);
         }
         // A replay finds its events known: what was new at first stays counted.
@@ -208,12 +209,16 @@ impl Claim {
     }
 }
 
+/// As much of what went wrong with a delivery is kept, in characters.
+const MAX_ERROR: usize = 4_000;
+
 /// Marks a delivery that the database refuses, so that it holds up no others; it stays, can be looked at and replayed.
 pub async fn set_aside(db: &Db, delivery: i64, error: &ServiceError, now: Timestamp) -> Result<()> {
     let reason = match error {
         ServiceError::Database(_) => "the database refused what it holds; the log says why".to_owned(),
         other => other.to_string(),
     };
+    let reason = cut(&reason, MAX_ERROR);
     let sql = "UPDATE delivery SET state = $2, error = $3, applied_at = $4, failures = 1 WHERE id = $1";
     let state = DeliveryState::Unreadable.code();
     execute(db.write(), sql, [delivery.into(), state.into(), reason.into(), now.micros().into()]).await?;
