@@ -70,7 +70,7 @@ async fn run(
     executed.map_err(|_| ApiError::TimeLimit { seconds: limit.as_secs() })
 }
 
-fn parse(body: &[u8]) -> Result<BatchRequest, ApiError> {
+pub(crate) fn parse(body: &[u8]) -> Result<BatchRequest, ApiError> {
     // The derived reading of the library would take an empty list for an operation without a text.
     let parsed = if body.trim_ascii_start().starts_with(b"[") {
         serde_json::from_slice(body).map(BatchRequest::Batch)

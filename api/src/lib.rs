@@ -8,6 +8,9 @@ mod body;
 mod crm_webhook;
 pub mod errors;
 mod exports;
+#[cfg(feature = "fuzzing")]
+#[doc(hidden)]
+pub mod fuzzing;
 mod graphiql;
 pub mod graphql;
 mod graphql_http;

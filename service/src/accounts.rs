@@ -14,6 +14,8 @@ mod tokens;
 mod users;
 
 pub use secret::Secret;
+#[cfg(feature = "fuzzing")]
+pub(crate) use secret::hash as secret_hash;
 pub use sessions::{SESSION_SECONDS, SignedIn};
 pub use tokens::ApiToken;
 pub use users::{MIN_PASSWORD_LENGTH, User};

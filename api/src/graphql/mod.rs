@@ -42,6 +42,10 @@ mod token;
 mod viewer;
 mod words;
 
+#[cfg(feature = "fuzzing")]
+pub(crate) use filter::RecipientFilterInput;
+#[cfg(feature = "fuzzing")]
+pub(crate) use node::Key;
 pub use schema::{Schema, build_schema, sdl};
 
 /// The id under which the API knows a campaign, for commands that name one.
