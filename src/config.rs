@@ -10,6 +10,7 @@ mod check;
 mod crm;
 mod error;
 mod layers;
+mod limits;
 mod secret;
 mod storage;
 
@@ -26,6 +27,7 @@ pub use alerts::AlertsConfig;
 pub use check::{Finding, Severity};
 pub use crm::{CrmConfig, CrmKind, SuperOfficeAuth, SuperOfficeConfig};
 pub use error::ConfigError;
+pub use limits::LimitsConfig;
 pub use secret::{Secret, SecretKey, SecretKeyError};
 pub use storage::{ExportsConfig, StorageConfig};
 
@@ -59,6 +61,8 @@ pub struct Config {
     pub log: String,
     /// How a line of the log looks.
     pub log_format: LogFormat,
+    /// What one client may take.
+    pub limits: LimitsConfig,
     /// The part that runs jobs.
     pub worker: WorkerConfig,
     /// Who is told about alerts.

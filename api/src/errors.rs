@@ -54,6 +54,12 @@ pub enum ApiError {
         /// As many bytes are allowed, decompressed.
         limit: u64,
     },
+    /// The answer would be larger than allowed.
+    #[error("the answer would be larger than {limit} bytes; ask for less at once")]
+    AnswerTooLarge {
+        /// As many bytes are allowed, before compression.
+        limit: usize,
+    },
     /// The body's kind is not one that is read here.
     #[error("{0}")]
     UnsupportedMediaType(&'static str),
@@ -108,6 +114,7 @@ impl ApiError {
             Self::Gone => "GONE",
             Self::MethodNotAllowed => "METHOD_NOT_ALLOWED",
             Self::TooLarge { .. } => "TOO_LARGE",
+            Self::AnswerTooLarge { .. } => "RESPONSE_TOO_LARGE",
             Self::UnsupportedMediaType(_) => "UNSUPPORTED_MEDIA_TYPE",
             Self::TooManyRequests { .. } => "TOO_MANY_REQUESTS",
             Self::TooSlow => "TOO_SLOW",
@@ -152,6 +159,7 @@ impl ResponseError for ApiError {
             Self::Gone => StatusCode::GONE,
             Self::MethodNotAllowed => StatusCode::METHOD_NOT_ALLOWED,
             Self::TooLarge { .. } => StatusCode::PAYLOAD_TOO_LARGE,
+            Self::AnswerTooLarge { .. } => StatusCode::UNPROCESSABLE_ENTITY,
             Self::UnsupportedMediaType(_) => StatusCode::UNSUPPORTED_MEDIA_TYPE,
             Self::TooManyRequests { .. } => StatusCode::TOO_MANY_REQUESTS,
             Self::TooSlow => StatusCode::REQUEST_TIMEOUT,

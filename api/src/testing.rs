@@ -22,7 +22,7 @@ use service::{Db, DbOptions, Role, Services, Subject};
 use crate::graphql::{self, Schema};
 use crate::health::{DatabaseHealth, Health, Probe, QueueHealth};
 use crate::ingest::{IngestDoor, IngestOutcome};
-use crate::{ApiOptions, AppState, auth, routes};
+use crate::{ApiOptions, AppState, GraphqlThreads, auth, routes};
 
 pub const EMAIL: &str = "erika.muster@example.com";
 pub const PASSWORD: &str = "correct horse battery";
@@ -151,14 +151,14 @@ impl Installation {
         let files = ObjectFiles::in_folder(&test.folder.path().join("exports")).expect("a store");
         let exports = ExportOptions { public_url: options.public_url.clone(), url_hours: 24, keep_days: 7 };
         let services = services.with_exports(Arc::new(files), Arc::new(Formats), exports);
-        let state = Data::new(state(&services, options, health));
+        let state = Data::new(state(&services, options, health).await);
         Self { services, clock, test, state }
     }
 
     /// The same installation with a state of its own, for a server.
-    pub fn another_state(&self) -> AppState {
+    pub async fn another_state(&self) -> AppState {
         let health = Health { database: DatabaseHealth::Ready, queue: QueueHealth::Memory };
-        state(&self.services, self.state.options.clone(), health)
+        state(&self.services, self.state.options.clone(), health).await
     }
 
     pub fn folder(&self) -> &std::path::Path {
@@ -197,8 +197,9 @@ impl Installation {
     }
 }
 
-fn state(services: &Services, options: ApiOptions, health: Health) -> AppState {
-    AppState::new(services.clone(), schema(), Arc::new(FakeDoor), Arc::new(FakeProbe(health)), options)
+async fn state(services: &Services, options: ApiOptions, health: Health) -> AppState {
+    let threads = GraphqlThreads::start(services, 1).await.expect("a thread");
+    AppState::new(services.clone(), (schema(), threads), Arc::new(FakeDoor), Arc::new(FakeProbe(health)), options)
 }
 
 fn schema() -> Schema {
