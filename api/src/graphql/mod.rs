@@ -47,9 +47,9 @@ mod words;
 
 #[cfg(feature = "fuzzing")]
 pub(crate) use filter::RecipientFilterInput;
+pub use limits::json_nesting;
 #[cfg(feature = "fuzzing")]
 pub(crate) use node::Key;
-pub use limits::json_nesting;
 pub use schema::{Schema, build_schema, sdl};
 
 /// The id under which the API knows a campaign, for commands that name one.

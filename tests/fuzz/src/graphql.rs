@@ -76,7 +76,8 @@ const FIELDS: &[&str] = &[
 ];
 const TYPES: &[&str] = &["Query", "Campaign", "Recipient", "Node", "__Type", "Mutation", "Nothing"];
 /// What may stand where a value is wanted, apart from lists and objects.
-const VALUES: &[&str] = &["1", "-9223372036854775808", "1e400", "\"x\"", "\"\\\"[{\"", "\"\"\"[{\"\"\"", "$v", "ENUM", "null", "true"];
+const VALUES: &[&str] =
+    &["1", "-9223372036854775808", "1e400", "\"x\"", "\"\\\"[{\"", "\"\"\"[{\"\"\"", "$v", "ENUM", "null", "true"];
 /// How many times a step is repeated at most.
 const REPEATED: [usize; 8] = [1, 2, 3, 10, 31, 65, 300, 4_000];
 

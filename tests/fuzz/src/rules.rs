@@ -46,6 +46,10 @@ pub fn formula(data: &[u8]) {
     assert!(defused.ends_with(text.as_str()), "the text was changed");
 }
 
+/// The beginnings of these years, in microseconds since 1970.
+const YEAR_0: i64 = -62_167_219_200_000_000;
+const YEAR_10_000: i64 = 253_402_300_800_000_000;
+
 /// A time as text or number.
 pub fn time(data: &[u8]) {
     let text = text(data);
@@ -60,7 +64,9 @@ pub fn time(data: &[u8]) {
         assert!(time.hour() <= time);
         black_box((time.seconds(), time.plus_seconds(i64::MAX).since(time)));
         let written = time.to_string();
-        let back: Timestamp = written.parse().expect("our own text");
-        assert_eq!(back.to_string(), written);
+        // RFC 3339 has no other years.
+        if (YEAR_0..YEAR_10_000).contains(&time.micros()) {
+            assert_eq!(written.parse::<Timestamp>().expect("our own text"), time);
+        }
     }
 }

@@ -10,34 +10,171 @@ use crate::cursors::KEY;
 
 /// Words of JSON and of what providers send.
 pub const JSON_WORDS: &[&str] = &[
-    "{", "}", "[", "]", ":", ",", "null", "true", "\"\"", "-1", "1e999", "9223372036854775807", "\"1.5\"", "\"\\ud83d\"", "\"\\u0000\"",
-    "[[[[[[[[", "{\"a\":", "\n\n", "\n", "content-type: application/x-www-form-urlencoded\n",
-    "content-type: multipart/form-data; boundary=x\n", "authorization: Bearer secret\n", "%00", "&", "=", "@", "<", ">", "2026-01-01T00:00:00Z",
-    "550 5.1.1 ", "421", "mailto:", "https://x.example/?",
+    "{",
+    "}",
+    "[",
+    "]",
+    ":",
+    ",",
+    "null",
+    "true",
+    "\"\"",
+    "-1",
+    "1e999",
+    "9223372036854775807",
+    "\"1.5\"",
+    "\"\\ud83d\"",
+    "\"\\u0000\"",
+    "[[[[[[[[",
+    "{\"a\":",
+    "\n\n",
+    "\n",
+    "content-type: application/x-www-form-urlencoded\n",
+    "content-type: multipart/form-data; boundary=x\n",
+    "authorization: Bearer secret\n",
+    "%00",
+    "&",
+    "=",
+    "@",
+    "<",
+    ">",
+    "2026-01-01T00:00:00Z",
+    "550 5.1.1 ",
+    "421",
+    "mailto:",
+    "https://x.example/?",
 ];
 /// Words of GraphQL.
 pub const GRAPHQL_WORDS: &[&str] = &[
-    "{", "}", "[", "]", "(", ")", ":", "$", "!", "@", "...", "|", "=", "#", "\"", "\"\"\"", "query", "mutation", "subscription", "fragment",
-    " on ", "...on Node{", "...f", "@include(if:$v)", "@skip(if:true)", "__typename", "__schema{", "__type(name:", "id", "node(id:",
-    "campaigns(first:1){", "nodes{", "edges{node{", "recipients(filter:{and:[", "not:{", "first:500", "after:\"", "a:id", "$v:[ID!]!", "-0",
-    "1e308", "\\u{0}", "\\\"", "{\"query\":\"", "\",\"variables\":{", "\"operationName\":null", "\"extensions\":{",
+    "{",
+    "}",
+    "[",
+    "]",
+    "(",
+    ")",
+    ":",
+    "$",
+    "!",
+    "@",
+    "...",
+    "|",
+    "=",
+    "#",
+    "\"",
+    "\"\"\"",
+    "query",
+    "mutation",
+    "subscription",
+    "fragment",
+    " on ",
+    "...on Node{",
+    "...f",
+    "@include(if:$v)",
+    "@skip(if:true)",
+    "__typename",
+    "__schema{",
+    "__type(name:",
+    "id",
+    "node(id:",
+    "campaigns(first:1){",
+    "nodes{",
+    "edges{node{",
+    "recipients(filter:{and:[",
+    "not:{",
+    "first:500",
+    "after:\"",
+    "a:id",
+    "$v:[ID!]!",
+    "-0",
+    "1e308",
+    "\\u{0}",
+    "\\\"",
+    "{\"query\":\"",
+    "\",\"variables\":{",
+    "\"operationName\":null",
+    "\"extensions\":{",
 ];
 /// Words of CSV.
 pub const CSV_WORDS: &[&str] = &[
-    ",", ";", "\t", "\"", "\"\"", "\r\n", "\r", "\n", "sep=;", "email", "E-Mail", "name", "a@b.example", "=1+1", "+", "-", "@", "\u{feff}",
-    "\u{a0}", "\u{200b}", "＝", "'", "|", "\0",
+    ",",
+    ";",
+    "\t",
+    "\"",
+    "\"\"",
+    "\r\n",
+    "\r",
+    "\n",
+    "sep=;",
+    "email",
+    "E-Mail",
+    "name",
+    "a@b.example",
+    "=1+1",
+    "+",
+    "-",
+    "@",
+    "\u{feff}",
+    "\u{a0}",
+    "\u{200b}",
+    "＝",
+    "'",
+    "|",
+    "\0",
 ];
 /// Words of filters.
 pub const FILTER_WORDS: &[&str] = &[
-    "{\"and\":[", "{\"or\":[", "{\"not\":", "{\"All\":[", "{\"Any\":[", "{\"Not\":", "]}", "}", "[", "]", ",", "\"status\":[\"CLICKED\"]",
-    "\"domain\":[\"'--\"]", "\"owner\":[\"$1\"]", "{\"Domain\":[\"x\"]}", "{\"Owner\":[\"?\"]}", "{\"Opened\":true}", "\"inCrm\":false",
-    "\"sentBefore\":\"2026-01-01T00:00:00Z\"", "null", "\"search\":\"%_\\\\\"", "\"domains\":[", "\n", "ß", "İ",
+    "{\"and\":[",
+    "{\"or\":[",
+    "{\"not\":",
+    "{\"All\":[",
+    "{\"Any\":[",
+    "{\"Not\":",
+    "]}",
+    "}",
+    "[",
+    "]",
+    ",",
+    "\"status\":[\"CLICKED\"]",
+    "\"domain\":[\"'--\"]",
+    "\"owner\":[\"$1\"]",
+    "{\"Domain\":[\"x\"]}",
+    "{\"Owner\":[\"?\"]}",
+    "{\"Opened\":true}",
+    "\"inCrm\":false",
+    "\"sentBefore\":\"2026-01-01T00:00:00Z\"",
+    "null",
+    "\"search\":\"%_\\\\\"",
+    "\"domains\":[",
+    "\n",
+    "ß",
+    "İ",
 ];
 /// Words of addresses.
-pub const EMAIL_WORDS: &[&str] =
-    &["@", ".", "xn--", "\"", "\\", "+", "<", ">", "(", ")", "[", "]", "münchen", "İ", "ß", "\u{ad}", "。", "example.com", "resend.dev", " "];
+pub const EMAIL_WORDS: &[&str] = &[
+    "@",
+    ".",
+    "xn--",
+    "\"",
+    "\\",
+    "+",
+    "<",
+    ">",
+    "(",
+    ")",
+    "[",
+    "]",
+    "münchen",
+    "İ",
+    "ß",
+    "\u{ad}",
+    "。",
+    "example.com",
+    "resend.dev",
+    " ",
+];
 /// Words of servers' answers.
-pub const REPLY_WORDS: &[&str] = &["smtp;", "550", "452", "5.1.1", "4.2.2", "5.999.999", "-", " ", "#", "(", ")", "[", "]", ":", ".", "\n", "ſ"];
+pub const REPLY_WORDS: &[&str] =
+    &["smtp;", "550", "452", "5.1.1", "4.2.2", "5.999.999", "-", " ", "#", "(", ")", "[", "]", ":", ".", "\n", "ſ"];
 
 /// The fixtures of the connectors.
 pub(crate) fn fixtures() -> PathBuf {
@@ -51,7 +188,8 @@ fn repository() -> PathBuf {
 /// The files in a folder, in their order; none where there is no such folder.
 fn files(folder: &Path) -> Vec<(PathBuf, Vec<u8>)> {
     let Ok(entries) = fs::read_dir(folder) else { return Vec::new() };
-    let mut paths: Vec<PathBuf> = entries.map(|entry| entry.expect("an entry").path()).filter(|path| path.is_file()).collect();
+    let mut paths: Vec<PathBuf> =
+        entries.map(|entry| entry.expect("an entry").path()).filter(|path| path.is_file()).collect();
     paths.sort();
     paths.into_iter().map(|path| (path.clone(), fs::read(path).expect("a file"))).collect()
 }
@@ -75,6 +213,12 @@ pub fn webhooks(provider: &str) -> Vec<Vec<u8>> {
             Ok(Value::Array(elements)) if elements.len() > 2 => {
                 seeds.extend(elements.iter().map(|element| json!([element])).map(|body| sent(provider, &body)));
             }
+            Ok(Value::Object(body))
+                if body.get("events").and_then(Value::as_array).is_some_and(|events| events.len() > 2) =>
+            {
+                let events = body["events"].as_array().expect("a list");
+                seeds.extend(events.iter().map(|event| sent(provider, &json!({ "events": [event] }))));
+            }
             Ok(body) if is_json => seeds.push(sent(provider, &body)),
             _ if is_json || path.extension().is_some_and(|end| end == "jsonl") => {
                 seeds.push(with_headers("content-type: application/json", &bytes));
@@ -83,7 +227,9 @@ pub fn webhooks(provider: &str) -> Vec<Vec<u8>> {
         }
     }
     if ["ses", "scaleway"].contains(&provider) {
-        let envelopes = files(&fixtures().join("sns")).into_iter().filter(|(path, _)| path.extension().is_some_and(|end| end == "json"));
+        let envelopes = files(&fixtures().join("sns"))
+            .into_iter()
+            .filter(|(path, _)| path.extension().is_some_and(|end| end == "json"));
         seeds.extend(envelopes.map(|(_, bytes)| with_headers("content-type: text/plain", &bytes)));
     }
     seeds
@@ -100,7 +246,11 @@ fn sent(provider: &str, body: &Value) -> Vec<u8> {
     let (headers, body) = match provider {
         "mandrill" => {
             let form = format!("mandrill_events={}", escaped(&body.to_string()));
-            ("content-type: application/x-www-form-urlencoded\nx-mandrill-signature: MDEyMzQ1Njc4OTAxMjM0NTY3ODk=".to_owned(), form)
+            (
+                "content-type: application/x-www-form-urlencoded\nx-mandrill-signature: MDEyMzQ1Njc4OTAxMjM0NTY3ODk="
+                    .to_owned(),
+                form,
+            )
         }
         "ses" | "scaleway" if body.get("Type").is_none() => {
             let envelope = json!({
@@ -114,8 +264,13 @@ fn sent(provider: &str, body: &Value) -> Vec<u8> {
             let header = "x-twilio-email-event-webhook";
             (format!("{JSON}\n{header}-timestamp: 1767225600\n{header}-signature: MAYCAQECAQE="), body.to_string())
         }
-        "resend" => (format!("{JSON}\nsvix-id: msg_1\nsvix-timestamp: 1767225600\nsvix-signature: v1,MDEy"), body.to_string()),
-        "generic" => (format!("{JSON}\nx-nachfass-timestamp: 1767225600\nx-nachfass-signature: sha256={digits}"), body.to_string()),
+        "resend" => {
+            (format!("{JSON}\nsvix-id: msg_1\nsvix-timestamp: 1767225600\nsvix-signature: v1,MDEy"), body.to_string())
+        }
+        "generic" => (
+            format!("{JSON}\nx-nachfass-timestamp: 1767225600\nx-nachfass-signature: sha256={digits}"),
+            body.to_string(),
+        ),
         "mailersend" => (format!("{JSON}\nsignature: {digits}"), body.to_string()),
         "mailtrap" => (format!("{JSON}\nmailtrap-signature: {digits}"), body.to_string()),
         "postal" => (format!("{JSON}\nx-postal-signature: MDEy\nx-postal-signature-256: MDEy"), body.to_string()),
@@ -126,7 +281,8 @@ fn sent(provider: &str, body: &Value) -> Vec<u8> {
 
 /// As a form has it.
 fn escaped(text: &str) -> String {
-    let escape = |byte: u8| if byte.is_ascii_alphanumeric() { char::from(byte).to_string() } else { format!("%{byte:02X}") };
+    let escape =
+        |byte: u8| if byte.is_ascii_alphanumeric() { char::from(byte).to_string() } else { format!("%{byte:02X}") };
     text.bytes().map(escape).collect()
 }
 
@@ -172,7 +328,11 @@ pub fn recipes() -> Vec<Vec<u8>> {
 pub fn requests() -> Vec<Vec<u8>> {
     let mut seeds = kept("graphql_request");
     for operation in operations().iter().filter(|operation| operation.len() < 1_500) {
-        seeds.push(json!({ "query": operation, "variables": { "id": "x", "first": 10, "filter": {} } }).to_string().into_bytes());
+        seeds.push(
+            json!({ "query": operation, "variables": { "id": "x", "first": 10, "filter": {} } })
+                .to_string()
+                .into_bytes(),
+        );
     }
     seeds.extend(texts(&[
         r#"[{"query":"{__typename}"},{"query":"{__typename}","operationName":null,"extensions":{"a":[[1]]}}]"#,
@@ -183,7 +343,9 @@ pub fn requests() -> Vec<Vec<u8>> {
 
 /// Lists and cursors.
 pub fn cursors() -> Vec<Vec<u8>> {
-    let seal = |scope: &str, place: (Option<&str>, i64)| format!("{scope}\n{}", KEY.seal(scope, &place).expect("sealed")).into_bytes();
+    let seal = |scope: &str, place: (Option<&str>, i64)| {
+        format!("{scope}\n{}", KEY.seal(scope, &place).expect("sealed")).into_bytes()
+    };
     let mut seeds = kept("cursor");
     seeds.extend([seal("recipients:1", (Some("erika@example.com"), 42)), seal("campaigns", (None, i64::MIN))]);
     seeds.extend(texts(&["recipients:1\nAAAAAAAAAAAAAAAAAAAAAA", "\n", "x\n=", "x"]));

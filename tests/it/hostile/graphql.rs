@@ -70,7 +70,8 @@ async fn nested_variables_are_refused(site: Site) {
     for depth in [100, 1_000, 100_000] {
         for (open, close) in [("[", "]"), ("{\"and\":[", "]}")] {
             let value = format!("{}{}", open.repeat(depth), close.repeat(depth));
-            let body = format!("{{\"query\":\"query($a: ID) {{ node(id: $a) {{ id }} }}\",\"variables\":{{\"a\":{value}}}}}");
+            let body =
+                format!("{{\"query\":\"query($a: ID) {{ node(id: $a) {{ id }} }}\",\"variables\":{{\"a\":{value}}}}}");
             let request = api.request(Method::POST, "/graphql").header("content-type", "application/json");
             let response = request.body(body).send().await.expect("an answer");
             assert!(response.status().is_client_error(), "{}", response.status());
@@ -78,7 +79,8 @@ async fn nested_variables_are_refused(site: Site) {
     }
     // As deep as is allowed, in a filter that refers to itself.
     let filter = (0..25).fold(json!({}), |filter, _| json!({ "and": [{ "not": filter }] }));
-    let query = "query($filter: RecipientFilter) { campaigns { nodes { recipients(filter: $filter) { nodes { id } } } } }";
+    let query =
+        "query($filter: RecipientFilter) { campaigns { nodes { recipients(filter: $filter) { nodes { id } } } } }";
     api.graphql(json!({ "query": query, "variables": { "filter": filter } })).await;
     assert_unharmed(&api, &mut running).await;
 }
@@ -109,7 +111,8 @@ async fn fields_that_multiply_are_refused(site: Site) {
     for query in [
         repeated(" campaigns { nodes { id } }"),
         repeated(" ... on Query { campaigns { totalCount { value } } }"),
-        "{ campaigns(first: 500) { nodes { recipients(first: 0) { totalCount(max: 1000000) { value } } } } }".to_owned(),
+        "{ campaigns(first: 500) { nodes { recipients(first: 0) { totalCount(max: 1000000) { value } } } } }"
+            .to_owned(),
         "{ __schema { types { fields { type { fields { type { fields { name } } } } } } } }".to_owned(),
         format!("{{ campaigns {{ {} }} }}", "a ".repeat(20_000)),
         format!("{{ a(b: \"{}\") }}", "x".repeat(500_000)),
@@ -117,19 +120,24 @@ async fn fields_that_multiply_are_refused(site: Site) {
         assert_eq!(code(&api, &query).await, "TOO_COMPLEX", "{}", &query[..80]);
     }
     // The standard introspection is served.
-    let introspection = "{ __schema { types { name fields { name args { name type { kind name ofType { kind name } } } } } } }";
-    assert!(api.ask(introspection, json!({})).await["__schema"]["types"].as_array().is_some_and(|types| types.len() > 50));
+    let introspection =
+        "{ __schema { types { name fields { name args { name type { kind name ofType { kind name } } } } } } }";
+    assert!(
+        api.ask(introspection, json!({})).await["__schema"]["types"].as_array().is_some_and(|types| types.len() > 50)
+    );
     assert_unharmed(&api, &mut running).await;
 }
 
 async fn a_batch_has_one_budget(site: Site) {
     let mut running = site.start().await;
     let api = site.client("viewer");
-    let costly = json!({ "query": "{ campaigns(first: 400) { nodes { id key name subject state sentAt createdAt } } }" });
+    let costly =
+        json!({ "query": "{ campaigns(first: 400) { nodes { id key name subject state sentAt createdAt } } }" });
     let ok = api.graphql(json!([costly, costly])).await.text().await.expect("a text");
     assert!(!ok.contains("TOO_COMPLEX"), "{ok}");
     let refused: Value = api.graphql(json!(vec![costly; 10])).await.json().await.expect("JSON");
-    let codes: Vec<_> = refused.as_array().expect("a list").iter().map(|one| &one["errors"][0]["extensions"]["code"]).collect();
+    let codes: Vec<_> =
+        refused.as_array().expect("a list").iter().map(|one| &one["errors"][0]["extensions"]["code"]).collect();
     assert!(codes.iter().filter(|code| **code == "TOO_COMPLEX").count() >= 2, "{codes:?}");
     assert_unharmed(&api, &mut running).await;
 }
@@ -137,7 +145,10 @@ async fn a_batch_has_one_budget(site: Site) {
 async fn null_characters_are_refused(site: Site) {
     let mut running = site.start().await;
     let api = site.client("marketer");
-    for query in [r#"{ campaigns(filter: { search: "a\u0000b" }) { nodes { id } } }"#, "{ campaigns(filter: { search: \"a\0b\" }) { nodes { id } } }"] {
+    for query in [
+        r#"{ campaigns(filter: { search: "a\u0000b" }) { nodes { id } } }"#,
+        "{ campaigns(filter: { search: \"a\0b\" }) { nodes { id } } }",
+    ] {
         assert_eq!(code(&api, query).await, "BAD_REQUEST");
     }
     let query = "query($filter: CampaignFilter) { campaigns(filter: $filter) { nodes { id } } }";

@@ -13,7 +13,8 @@ const PREFACE: &[u8] = b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n\0\0\0\x04\0\0\0\0\0";
 /// An empty DATA frame of stream 1.
 const EMPTY_DATA: &[u8] = b"\0\0\0\0\0\0\0\0\x01";
 /// A request that would like to go on in HTTP/2.
-const UPGRADE: &[u8] = b"GET /healthz HTTP/1.1\r\nHost: localhost\r\nConnection: Upgrade, HTTP2-Settings, close\r\nUpgrade: h2c\r\n\
+const UPGRADE: &[u8] =
+    b"GET /healthz HTTP/1.1\r\nHost: localhost\r\nConnection: Upgrade, HTTP2-Settings, close\r\nUpgrade: h2c\r\n\
     HTTP2-Settings: AAMAAABkAAQAAP__\r\n\r\n";
 
 /// RUSTSEC-2026-0258 is about the `h2` that comes with actix-http and has no patched version.
