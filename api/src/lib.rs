@@ -11,6 +11,9 @@ mod connections;
 mod crm_webhook;
 pub mod errors;
 mod exports;
+#[cfg(feature = "fuzzing")]
+#[doc(hidden)]
+pub mod fuzzing;
 mod graphiql;
 pub mod graphql;
 mod graphql_http;
