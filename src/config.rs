@@ -10,6 +10,7 @@ mod check;
 mod crm;
 mod error;
 mod layers;
+mod limits;
 mod secret;
 mod storage;
 
@@ -20,12 +21,14 @@ use std::path::{Path, PathBuf};
 
 use connectors::sources::SourceSettings;
 use serde::{Deserialize, Serialize};
+use service::accounts::SignInOptions;
 use service::prune::Retention;
 
 pub use alerts::AlertsConfig;
 pub use check::{Finding, Severity};
 pub use crm::{CrmConfig, CrmKind, SuperOfficeAuth, SuperOfficeConfig};
 pub use error::ConfigError;
+pub use limits::LimitsConfig;
 pub use secret::{Secret, SecretKey, SecretKeyError};
 pub use storage::{ExportsConfig, StorageConfig, UploadsConfig};
 
@@ -55,10 +58,18 @@ pub struct Config {
     pub secret_key: Secret,
     /// Where apalis's board answers; empty for nowhere.
     pub board_listen: String,
+    /// The address of the first admin; empty for one that nobody can guess.
+    pub first_admin: String,
+    /// For how many hours a session may be idle; 0: as long as it lasts.
+    pub session_idle_hours: u32,
+    /// Whether admins without a second factor are kept out.
+    pub require_totp_for_admins: bool,
     /// What is logged: a level, or directives for single modules.
     pub log: String,
     /// How a line of the log looks.
     pub log_format: LogFormat,
+    /// What one client may take.
+    pub limits: LimitsConfig,
     /// The part that runs jobs.
     pub worker: WorkerConfig,
     /// Who is told about alerts.
@@ -177,6 +188,15 @@ impl Config {
             SecretKey::load_or_create(&self.data_dir)
         } else {
             SecretKey::decode(self.secret_key.expose()).ok_or(SecretKeyError::Configured)
+        }
+    }
+
+    /// How people sign in.
+    #[must_use]
+    pub fn sign_in_options(&self) -> SignInOptions {
+        SignInOptions {
+            idle_seconds: i64::from(self.session_idle_hours).saturating_mul(3_600),
+            require_totp_for_admins: self.require_totp_for_admins,
         }
     }
 

@@ -59,6 +59,7 @@ impl Installation {
         let services = Services::new(db.clone(), clock.clone(), secret.expose(), &config.data_dir)
             .with_lease(config.worker.lease_seconds.get().into())
             .with_retention(config.retention)
+            .with_sign_in(config.sign_in_options())
             .with_file_limits(config.uploads.limits());
         // TLS for what goes out: one implementation of cryptography for the whole process.
         rustls::crypto::ring::default_provider().install_default().ok();

@@ -1,6 +1,7 @@
 //! The parts that run: API, worker, and what ties them together.
 
 mod board;
+mod descriptors;
 mod door;
 mod probe;
 
@@ -8,12 +9,12 @@ use std::net::TcpListener;
 use std::sync::Arc;
 
 use anyhow::Context;
-use api::{ApiOptions, AppState};
+use api::{ApiOptions, AppState, GraphqlThreads};
 use connectors::http::HttpsFetch;
 use connectors::mx::Exchanges;
 use connectors::notify::Notifier;
 use connectors::sources::Sources;
-use service::accounts::Secret;
+use service::accounts::FirstAdmin;
 use service::apply::Applier;
 use service::changes::Changes;
 use service::ingest::Inbox;
@@ -178,11 +179,17 @@ impl Serving {
         let door = Arc::new(Door::new(sources, inbox, clock.clone()));
         let probe = Arc::new(InstallationProbe::new(db, self.queues.clone()));
         let schema = api::graphql::build_schema(changes);
-        let state = AppState::new(services, schema, door, probe, ApiOptions::new(&config.public_url));
+        let mut options = config.limits.apply(ApiOptions::new(&config.public_url));
+        options.max_connections = descriptors::prepare();
         let shutdown = self.shutdown.clone();
         // actix has threads of its own, each with a runtime that nothing else can run on.
         self.tasks.spawn_blocking(move || {
-            let served = actix_web::rt::System::new().block_on(api::serve(listener, state, shutdown));
+            let served = actix_web::rt::System::new().block_on(async {
+                let threads = std::thread::available_parallelism().map_or(1, std::num::NonZero::get);
+                let graphql = GraphqlThreads::start(&services, threads).await?;
+                let state = AppState::new(services, (schema, graphql), door, probe, options);
+                api::serve(listener, state, shutdown).await
+            });
             served.context("while serving the API")
         });
         Ok(())
@@ -194,12 +201,19 @@ impl Serving {
         &self.installation.config.public_url
     }
 
-    /// Makes the first admin, where there is nobody; answers the password.
+    /// Makes the first admin, where there is nobody.
     ///
     /// # Errors
     /// Those of the database.
-    pub async fn first_admin(&self, email: &str) -> anyhow::Result<Option<Secret>> {
+    pub async fn first_admin(&self) -> anyhow::Result<Option<FirstAdmin>> {
+        let email = Some(self.installation.config.first_admin.as_str()).filter(|email| !email.is_empty());
         Ok(self.installation.services.first_admin(email).await?)
+    }
+
+    /// Whether admins need a second factor.
+    #[must_use]
+    pub const fn requires_totp(&self) -> bool {
+        self.installation.config.require_totp_for_admins
     }
 
     /// Runs something beside the parts; its failure ends them, its end does not.

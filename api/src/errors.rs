@@ -25,6 +25,12 @@ pub enum ApiError {
     /// Nobody is signed in.
     #[error("sign in, or send a valid API token as Authorization: Bearer …")]
     Unauthenticated,
+    /// The password is right, and the user has a second factor.
+    #[error("enter the code of your authenticator app, or a recovery code")]
+    CodeRequired,
+    /// The password is right, the code is not.
+    #[error("the code is wrong or was used already; wait for the next one")]
+    CodeRefused,
     /// What a provider posted is not proved to be the provider's.
     #[error("the signature or the credentials are wrong")]
     NotAuthentic {
@@ -55,6 +61,12 @@ pub enum ApiError {
         /// As many bytes are allowed, decompressed.
         limit: u64,
     },
+    /// The answer would be larger than allowed.
+    #[error("the answer would be larger than {limit} bytes; ask for less at once")]
+    AnswerTooLarge {
+        /// As many bytes are allowed, before compression.
+        limit: usize,
+    },
     /// The body's kind is not one that is read here.
     #[error("{0}")]
     UnsupportedMediaType(&'static str),
@@ -82,6 +94,9 @@ pub enum ApiError {
     /// The database is out of reach; the same request may succeed later.
     #[error("this cannot be served at the moment; try again")]
     Unavailable(#[source] Option<ServiceError>),
+    /// The requests under way hold as much memory as they may together; the same request may succeed later.
+    #[error("too many or too large requests are being received at the moment; try again in 5 s")]
+    Overloaded,
     /// A use case refused.
     #[error(transparent)]
     Refused(#[from] Refusal),
@@ -118,6 +133,8 @@ impl ApiError {
         match self {
             Self::BadRequest(_) => "BAD_REQUEST",
             Self::Unauthenticated => "UNAUTHENTICATED",
+            Self::CodeRequired => "TOTP_REQUIRED",
+            Self::CodeRefused => "TOTP_INVALID",
             Self::NotAuthentic { .. } => "NOT_AUTHENTIC",
             Self::MissingHeader => "MISSING_HEADER",
             Self::ForeignOrigin => "FOREIGN_ORIGIN",
@@ -126,12 +143,14 @@ impl ApiError {
             Self::Gone => "GONE",
             Self::MethodNotAllowed => "METHOD_NOT_ALLOWED",
             Self::TooLarge { .. } => "TOO_LARGE",
+            Self::AnswerTooLarge { .. } => "RESPONSE_TOO_LARGE",
             Self::UnsupportedMediaType(_) => "UNSUPPORTED_MEDIA_TYPE",
             Self::TooManyRequests { .. } | Self::TooManyUploads(_) => "TOO_MANY_REQUESTS",
             Self::NoRoom(_) => "NO_ROOM",
             Self::TooSlow => "TOO_SLOW",
             Self::TimeLimit { .. } => "TIME_LIMIT",
             Self::Unavailable(_) => "UNAVAILABLE",
+            Self::Overloaded => "OVERLOADED",
             Self::Refused(refusal) => match refusal.code {
                 RefusalCode::NotFound => "NOT_FOUND",
                 RefusalCode::Conflict => "CONFLICT",
@@ -165,17 +184,20 @@ impl ResponseError for ApiError {
     fn status_code(&self) -> StatusCode {
         match self {
             Self::BadRequest(_) => StatusCode::BAD_REQUEST,
-            Self::Unauthenticated | Self::NotAuthentic { .. } => StatusCode::UNAUTHORIZED,
+            Self::Unauthenticated | Self::CodeRequired | Self::CodeRefused | Self::NotAuthentic { .. } => {
+                StatusCode::UNAUTHORIZED
+            }
             Self::MissingHeader | Self::ForeignOrigin | Self::Forged => StatusCode::FORBIDDEN,
             Self::NotFound => StatusCode::NOT_FOUND,
             Self::Gone => StatusCode::GONE,
             Self::MethodNotAllowed => StatusCode::METHOD_NOT_ALLOWED,
             Self::TooLarge { .. } => StatusCode::PAYLOAD_TOO_LARGE,
+            Self::AnswerTooLarge { .. } => StatusCode::UNPROCESSABLE_ENTITY,
             Self::UnsupportedMediaType(_) => StatusCode::UNSUPPORTED_MEDIA_TYPE,
             Self::TooManyRequests { .. } | Self::TooManyUploads(_) => StatusCode::TOO_MANY_REQUESTS,
             Self::NoRoom(_) => StatusCode::INSUFFICIENT_STORAGE,
             Self::TooSlow => StatusCode::REQUEST_TIMEOUT,
-            Self::Unavailable(_) => StatusCode::SERVICE_UNAVAILABLE,
+            Self::Unavailable(_) | Self::Overloaded => StatusCode::SERVICE_UNAVAILABLE,
             Self::TimeLimit { .. } => StatusCode::GATEWAY_TIMEOUT,
             Self::Refused(refusal) => match refusal.code {
                 RefusalCode::NotFound => StatusCode::NOT_FOUND,
@@ -198,7 +220,7 @@ impl ResponseError for ApiError {
             }
             Self::TooManyRequests { retry_after } => response.insert_header((header::RETRY_AFTER, *retry_after)),
             Self::TooManyUploads(_) => response.insert_header((header::RETRY_AFTER, 10)),
-            Self::Unavailable(_) => response.insert_header((header::RETRY_AFTER, 5)),
+            Self::Unavailable(_) | Self::Overloaded => response.insert_header((header::RETRY_AFTER, 5)),
             _ => &mut response,
         };
         response.finish()

@@ -1,19 +1,24 @@
 //! `POST /graphql`.
 //!
 //! The request is read here and not by an adapter: a body of one kind only, so that no form of another site can send one, and
-//! limits on its size, the number of operations and the time they take. Whatever goes wrong is said as GraphQL says it.
+//! limits on its size, the number of operations and the time they take. It is executed by [`crate::graphql_threads`], and dropped there
+//! when its time is up or the client hangs up. Whatever goes wrong is said as GraphQL says it.
 
 use actix_web::http::StatusCode;
 use actix_web::http::header::{ACCEPT, CONTENT_TYPE};
 use actix_web::web::{Data, Payload};
 use actix_web::{HttpMessage, HttpRequest, HttpResponse, ResponseError};
-use async_graphql::{BatchRequest, BatchResponse, Executor, Response, Value};
+use async_graphql::{BatchRequest, BatchResponse, Response, Value};
 use serde_json::json;
+use service::Services;
 
 use crate::AppState;
 use crate::auth::SignedIn;
 use crate::body;
+use crate::bounded::Bounded;
 use crate::errors::ApiError;
+use crate::graphql::json_nesting;
+use crate::graphql::limits::MAX_NESTING;
 use crate::request_id::RequestId;
 
 /// The largest body: 1 MB.
@@ -33,25 +38,19 @@ pub async fn execute(
     signed_in: Result<SignedIn, ApiError>,
 ) -> HttpResponse {
     let executed = async { run(&state, &request, payload, signed_in?).await };
-    let answer = executed.await.and_then(|response| {
-        let body = serde_json::to_vec(&response).map_err(|error| ApiError::Fault(Box::new(error)))?;
+    let answer = executed.await.map(|Written { body, is_refused }| {
         let kind = accepted(&request);
-        let status = if kind == GRAPHQL_JSON { status(&response) } else { StatusCode::OK };
-        Ok(HttpResponse::build(status).insert_header((CONTENT_TYPE, kind)).body(body))
+        let status = if kind == GRAPHQL_JSON && is_refused { StatusCode::BAD_REQUEST } else { StatusCode::OK };
+        HttpResponse::build(status).insert_header((CONTENT_TYPE, kind)).body(body)
     });
     answer.unwrap_or_else(|error| refuse(&request, &error))
 }
 
-/// What GraphQL over HTTP wants with its own kind of answer: an operation that was not even begun (it cannot be parsed, asks for
-/// unknown fields or for too much) is a bad request. With plain JSON it is 200, as it always was.
-fn status(response: &BatchResponse) -> StatusCode {
-    let is_refused = |response: &Response| {
-        response.is_err() && response.data == Value::Null && response.errors.iter().all(|error| error.path.is_empty())
-    };
-    match response {
-        BatchResponse::Single(response) if is_refused(response) => StatusCode::BAD_REQUEST,
-        BatchResponse::Single(_) | BatchResponse::Batch(_) => StatusCode::OK,
-    }
+/// An answer as it goes out.
+struct Written {
+    body: Vec<u8>,
+    /// Whether it says that the operation was not even begun.
+    is_refused: bool,
 }
 
 async fn run(
@@ -59,18 +58,49 @@ async fn run(
     request: &HttpRequest,
     payload: Payload,
     SignedIn(access): SignedIn,
-) -> Result<BatchResponse, ApiError> {
+) -> Result<Written, ApiError> {
     if !body::is_type(request, JSON) {
         return Err(ApiError::UnsupportedMediaType("send application/json"));
     }
     let body = body::read_plain(request, payload, BODY_LIMIT).await?;
-    let batch = parse(&body)?.data(access);
+    let subject = access.subject().clone();
     let limit = state.options.graphql_time_limit;
-    let executed = tokio::time::timeout(limit, Box::pin(Executor::execute_batch(&state.schema, batch))).await;
-    executed.map_err(|_| ApiError::TimeLimit { seconds: limit.as_secs() })
+    let executed = async {
+        let _admitted = state.concurrency.admit(&subject).await?;
+        let heavy = state.concurrency.heavy(&subject);
+        let (schema, most) = (state.schema.clone(), state.options.max_response_bytes);
+        let work = async move |services: Services| {
+            let batch = parse(&body)?.data(services.access(subject)).data(heavy);
+            write(&Box::pin(schema.execute_batch(batch)).await, most)
+        };
+        state.graphql.run(work).await.map_err(|panicked| ApiError::Fault(Box::new(panicked)))?
+    };
+    tokio::time::timeout(limit, executed).await.map_err(|_| ApiError::TimeLimit { seconds: limit.as_secs() })?
 }
 
-fn parse(body: &[u8]) -> Result<BatchRequest, ApiError> {
+/// Writes a response, as far as the limit goes.
+fn write(response: &BatchResponse, most: usize) -> Result<Written, ApiError> {
+    let mut body = Bounded::new(most);
+    match serde_json::to_writer(&mut body, response) {
+        Ok(()) => Ok(Written { is_refused: is_refused(response), body: body.into_bytes() }),
+        Err(_) if body.is_full() => Err(ApiError::AnswerTooLarge { limit: most }),
+        Err(error) => Err(ApiError::Fault(Box::new(error))),
+    }
+}
+
+/// Whether an operation was not even begun: it cannot be parsed, asks for unknown fields or for too much. GraphQL over HTTP wants a
+/// bad request then with its own kind of answer; with plain JSON it is 200, as it always was.
+fn is_refused(response: &BatchResponse) -> bool {
+    let is_refused = |response: &Response| {
+        response.is_err() && response.data == Value::Null && response.errors.iter().all(|error| error.path.is_empty())
+    };
+    matches!(response, BatchResponse::Single(response) if is_refused(response))
+}
+
+pub(crate) fn parse(body: &[u8]) -> Result<BatchRequest, ApiError> {
+    if json_nesting(body) > MAX_NESTING {
+        return Err(ApiError::BadRequest(format!("the JSON of the body may be nested {MAX_NESTING} deep at most")));
+    }
     // The derived reading of the library would take an empty list for an operation without a text.
     let parsed = if body.trim_ascii_start().starts_with(b"[") {
         serde_json::from_slice(body).map(BatchRequest::Batch)

@@ -5,12 +5,19 @@
 mod assets;
 pub mod auth;
 mod body;
+mod bounded;
+mod concurrency;
+mod connections;
 mod crm_webhook;
 pub mod errors;
 mod exports;
+#[cfg(feature = "fuzzing")]
+#[doc(hidden)]
+pub mod fuzzing;
 mod graphiql;
 pub mod graphql;
 mod graphql_http;
+mod graphql_threads;
 mod graphql_ws;
 pub mod health;
 mod index;
@@ -20,6 +27,7 @@ pub mod rate_limit;
 pub mod request_id;
 mod security;
 mod session;
+pub mod sign_in;
 #[cfg(test)]
 mod testing;
 #[cfg(test)]
@@ -36,12 +44,16 @@ use actix_web::{App, HttpServer};
 use service::Services;
 use tokio_util::sync::CancellationToken;
 
+use crate::concurrency::Concurrency;
+use crate::connections::Connections;
+use crate::body::budget::Budget;
 use crate::errors::ApiError;
 use crate::graphql::Schema;
 use crate::health::Probe;
 use crate::ingest::IngestDoor;
 use crate::rate_limit::SignInLimits;
 
+pub use graphql_threads::GraphqlThreads;
 pub use options::ApiOptions;
 
 /// Seconds that requests get to end once the program is told to stop.
@@ -59,22 +71,28 @@ pub struct AppState {
     probe: Arc<dyn Probe>,
     options: ApiOptions,
     sign_in_limits: Arc<SignInLimits>,
+    graphql: GraphqlThreads,
+    concurrency: Arc<Concurrency>,
+    /// What the bodies of webhooks may hold together.
+    bodies: Budget,
     /// Cancelled when the program stops: what has no end of its own ends then.
     stopping: CancellationToken,
 }
 
 impl AppState {
-    /// Over these services; `ingest` takes what providers post, `probe` knows how the installation is.
+    /// Over these services; `graphql` executes `schema`, `ingest` takes what providers post, `probe` knows how the installation is.
     #[must_use]
     pub fn new(
         services: Services,
-        schema: Schema,
+        (schema, graphql): (Schema, GraphqlThreads),
         ingest: Arc<dyn IngestDoor>,
         probe: Arc<dyn Probe>,
         options: ApiOptions,
     ) -> Self {
         let sign_in_limits = Arc::new(SignInLimits::new());
-        Self { services, schema, ingest, probe, options, sign_in_limits, stopping: CancellationToken::new() }
+        let concurrency = Arc::new(Concurrency::new(options.max_sockets, options.max_subscriptions));
+        let (bodies, stopping) = (Budget::default(), CancellationToken::new());
+        Self { services, schema, ingest, probe, options, sign_in_limits, graphql, concurrency, bodies, stopping }
     }
 }
 
@@ -85,12 +103,11 @@ impl AppState {
 pub async fn serve(listener: TcpListener, mut state: AppState, shutdown: CancellationToken) -> std::io::Result<()> {
     state.stopping = shutdown.clone();
     let threads = std::thread::available_parallelism().map_or(1, std::num::NonZero::get);
-    let of_thread = move || {
-        let services = state.services.of_thread(u32::try_from(threads).unwrap_or(u32::MAX));
-        App::new().app_data(Data::new(AppState { services, ..state.clone() })).configure(routes)
-    };
-    HttpServer::new(of_thread)
+    let connections = Arc::new(Connections::new(&state.options));
+    let app = move || App::new().app_data(Data::new(state.clone())).configure(routes);
+    HttpServer::new(app)
         .workers(threads)
+        .on_connect(move |stream, data| connections.accept(stream, data))
         .keep_alive(KEEP_ALIVE)
         .disable_signals()
         .shutdown_signal(shutdown.cancelled_owned())
@@ -108,6 +125,7 @@ pub fn routes(config: &mut ServiceConfig) {
         .wrap(from_fn(errors::render))
         .wrap(from_fn(security::headers))
         .wrap(from_fn(request_id::track))
+        .wrap(from_fn(connections::count))
         .service(web::resource("/{id}").get(exports::download).head(exports::download))
         .default_service(web::to(|| async { Err::<&str, _>(ApiError::NotFound) }));
     config.service(files);
@@ -116,6 +134,7 @@ pub fn routes(config: &mut ServiceConfig) {
         .wrap(Compress::default())
         .wrap(from_fn(security::headers))
         .wrap(from_fn(request_id::track))
+        .wrap(from_fn(connections::count))
         .configure(addresses)
         .default_service(web::to(|| async { Err::<&str, _>(ApiError::NotFound) }));
     config.service(scope);
@@ -129,6 +148,7 @@ fn addresses(config: &mut ServiceConfig) {
         .service(at("/healthz").get(health::alive).head(health::alive))
         .service(at("/readyz").get(health::ready).head(health::ready))
         .service(at("/session").post(session::sign_in).delete(session::sign_out))
+        .service(at("/session/password").post(session::change_password))
         .service(at("/graphql").post(graphql_http::execute))
         .service(at("/graphql/ws").get(graphql_ws::connect))
         .service(at("/graphiql").get(graphiql::show))

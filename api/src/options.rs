@@ -12,16 +12,33 @@ pub struct ApiOptions {
     pub trusted_proxies: Vec<IpAddr>,
     /// As long a GraphQL request may take.
     pub graphql_time_limit: Duration,
+    /// The largest GraphQL answer, in bytes before compression.
+    pub max_response_bytes: usize,
+    /// Idle connections of one network address that are kept alive.
+    pub max_idle_connections: usize,
+    /// Connections of all addresses; half of them at most are of one.
+    pub max_connections: usize,
+    /// The WebSockets that one user or token may have open.
+    pub max_sockets: usize,
+    /// The subscriptions that one user or token may have open, over all sockets.
+    pub max_subscriptions: usize,
 }
 
 impl ApiOptions {
-    /// The defaults: proxies on the same machine are believed, 30 seconds for a GraphQL request.
+    /// The defaults: proxies on the same machine are believed; 30 seconds and 20 MB for a GraphQL request;
+    /// 1,000 connections, 100 idle ones
+    /// for each address; 20 sockets and 100 subscriptions for each user or token.
     #[must_use]
     pub fn new(public_url: impl Into<String>) -> Self {
         Self {
             public_url: public_url.into(),
             trusted_proxies: vec![Ipv4Addr::LOCALHOST.into(), Ipv6Addr::LOCALHOST.into()],
             graphql_time_limit: Duration::from_secs(30),
+            max_response_bytes: 20_000_000,
+            max_idle_connections: 100,
+            max_connections: 1_000,
+            max_sockets: 20,
+            max_subscriptions: 100,
         }
     }
 

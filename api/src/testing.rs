@@ -15,6 +15,7 @@ use futures::FutureExt;
 use futures::future::{BoxFuture, ready};
 use migration::MigratorTrait;
 use serde_json::Value;
+use service::accounts::{Attempt, SignInAnswer};
 use service::changes::Changes;
 use service::exports::ExportOptions;
 use service::{Db, DbOptions, Role, Services, Subject};
@@ -22,7 +23,7 @@ use service::{Db, DbOptions, Role, Services, Subject};
 use crate::graphql::{self, Schema};
 use crate::health::{DatabaseHealth, Health, Probe, QueueHealth};
 use crate::ingest::{IngestDoor, IngestOutcome};
-use crate::{ApiOptions, AppState, auth, routes};
+use crate::{ApiOptions, AppState, GraphqlThreads, auth, routes};
 
 pub const EMAIL: &str = "erika.muster@example.com";
 pub const PASSWORD: &str = "correct horse battery";
@@ -70,11 +71,21 @@ impl IngestDoor for FakeDoor {
         }
     }
 
+    fn admit(&self, source: &str, headers: &[(String, String)]) -> Result<(), IngestOutcome> {
+        let stranger = headers.iter().any(|(name, _)| name == "x-stranger");
+        match self.known(source) {
+            None => Err(IngestOutcome::UnknownSource),
+            Some(_) if stranger => Err(IngestOutcome::NotAuthentic { challenge: true }),
+            Some(_) => Ok(()),
+        }
+    }
+
     fn receive<'a>(
         &'a self,
         _source: &'a str,
         headers: Vec<(String, String)>,
         body: Vec<u8>,
+        _hold: Box<dyn Send>,
     ) -> BoxFuture<'a, IngestOutcome> {
         assert!(headers.iter().all(|(name, _)| name != "content-encoding" && name != "content-length"));
         let outcome = match body.as_slice() {
@@ -151,14 +162,14 @@ impl Installation {
         let files = ObjectFiles::in_folder(&test.folder.path().join("exports")).expect("a store");
         let exports = ExportOptions { public_url: options.public_url.clone(), url_hours: 24, keep_days: 7 };
         let services = services.with_exports(Arc::new(files), Arc::new(Formats), exports);
-        let state = Data::new(state(&services, options, health));
+        let state = Data::new(state(&services, options, health).await);
         Self { services, clock, test, state }
     }
 
     /// The same installation with a state of its own, for a server.
-    pub fn another_state(&self) -> AppState {
+    pub async fn another_state(&self) -> AppState {
         let health = Health { database: DatabaseHealth::Ready, queue: QueueHealth::Memory };
-        state(&self.services, self.state.options.clone(), health)
+        state(&self.services, self.state.options.clone(), health).await
     }
 
     pub fn folder(&self) -> &std::path::Path {
@@ -187,7 +198,8 @@ impl Installation {
     /// The cookie of a new session.
     pub async fn session(&self, role: Role) -> Cookie<'static> {
         self.add_user(role).await;
-        let signed_in = self.services.sign_in(EMAIL, PASSWORD).await.expect("signed in");
+        let answer = self.services.sign_in(&Attempt::new(EMAIL, PASSWORD)).await.expect("an answer");
+        let SignInAnswer::SignedIn(signed_in) = answer else { panic!("not signed in") };
         auth::cookie(&self.state.options, Some(signed_in.secret.expose()))
     }
 
@@ -197,8 +209,9 @@ impl Installation {
     }
 }
 
-fn state(services: &Services, options: ApiOptions, health: Health) -> AppState {
-    AppState::new(services.clone(), schema(), Arc::new(FakeDoor), Arc::new(FakeProbe(health)), options)
+async fn state(services: &Services, options: ApiOptions, health: Health) -> AppState {
+    let threads = GraphqlThreads::start(services, 1).await.expect("a thread");
+    AppState::new(services.clone(), (schema(), threads), Arc::new(FakeDoor), Arc::new(FakeProbe(health)), options)
 }
 
 fn schema() -> Schema {

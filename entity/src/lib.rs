@@ -50,3 +50,5 @@ pub mod setting;
 pub mod tracked_link;
 pub mod upload;
 pub mod user_account;
+pub mod user_recovery_code;
+pub mod user_totp;

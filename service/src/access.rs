@@ -11,6 +11,7 @@ use domain::table::TableFormats;
 use domain::{Clock, Timestamp};
 use tokio::sync::Notify;
 
+use crate::accounts::{Accounts, SignInOptions};
 use crate::changes::Changes;
 use crate::crm::builtin::Builtin;
 use crate::crm::tokens::TokenKey;
@@ -50,6 +51,9 @@ pub struct Services {
     pub(crate) crm: Arc<dyn Crm>,
     /// Seals what the CRM gave us.
     pub(crate) token_key: TokenKey,
+    /// What signing in needs.
+    pub(crate) accounts: Arc<Accounts>,
+    pub(crate) sign_in: SignInOptions,
     /// Told that jobs were added.
     due: Arc<Notify>,
     lease_seconds: i64,
@@ -81,6 +85,8 @@ impl Services {
             exports,
             crm,
             token_key,
+            accounts: Arc::new(Accounts::new(secret)),
+            sign_in: SignInOptions::default(),
             due,
             lease_seconds,
             retention,
@@ -100,6 +106,13 @@ impl Services {
     #[must_use]
     pub const fn with_retention(mut self, retention: Retention) -> Self {
         self.retention = retention;
+        self
+    }
+
+    /// The same where people sign in otherwise.
+    #[must_use]
+    pub const fn with_sign_in(mut self, options: SignInOptions) -> Self {
+        self.sign_in = options;
         self
     }
 
@@ -205,6 +218,11 @@ impl Access {
     #[must_use]
     pub fn subject(&self) -> &Subject {
         &self.subject
+    }
+
+    /// All use cases, for those that hand out a handle of their own.
+    pub(crate) const fn services(&self) -> &Services {
+        &self.services
     }
 
     /// Looking at things, without personal data for a viewer.

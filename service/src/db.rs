@@ -1,5 +1,8 @@
 //! The database behind all services: PostgreSQL, or an SQLite file.
 
+mod readers;
+mod requests;
+
 use std::path::Path;
 use std::time::Duration;
 
@@ -10,6 +13,9 @@ use sea_orm::{
     DbErr, ExecResult, IsolationLevel, QueryResult, RuntimeErr, SqliteTransactionMode, SqlxPostgresConnector,
     Statement, TransactionOptions, TransactionTrait, Value,
 };
+
+use readers::Readers;
+use requests::Unfinished;
 
 /// How to reach the database.
 #[derive(Clone)]
@@ -22,12 +28,13 @@ pub struct DbOptions {
 
 /// A handle on the database; cheap to clone.
 ///
-/// SQLite has one connection for writing (there can only be one writer; a second would wait with its lock timer running) and
-/// several for reading. On PostgreSQL both are the same pool.
+/// SQLite has one connection for writing (there can only be one writer; a second would wait with its lock timer running),
+/// several for reading, and others for transactions that read for long. On PostgreSQL all are the same pool.
 #[derive(Clone, Debug)]
 pub struct Db {
     write: DatabaseConnection,
-    read: DatabaseConnection,
+    read: Readers,
+    snapshots: DatabaseConnection,
 }
 
 impl Db {
@@ -37,9 +44,12 @@ impl Db {
     /// Where the database cannot be reached.
     pub async fn connect(options: &DbOptions) -> Result<Self, DbErr> {
         if options.url.starts_with("sqlite:") {
+            let most = options.max_connections.clamp(2, 8);
             let write = Database::connect(sqlite_options(&options.url, 1)).await?;
-            let read = Database::connect(sqlite_options(&options.url, options.max_connections.clamp(2, 8))).await?;
-            return Ok(Self { write, read });
+            let read = Readers::open(&sqlite_options(&options.url, 1), most).await?;
+            let mut snapshots = sqlite_options(&options.url, most);
+            snapshots.min_connections(0).connect_lazy(true);
+            return Ok(Self { write, read, snapshots: Database::connect(snapshots).await? });
         }
         let mut connect = ConnectOptions::new(&options.url);
         connect
@@ -51,12 +61,17 @@ impl Db {
             .test_before_acquire_if_idle_for(PING_AFTER)
             .sqlx_logging(false);
         let pool = Database::connect(connect).await?;
-        Ok(Self { write: pool.clone(), read: pool })
+        Ok(Self::of_pool(pool))
+    }
+
+    fn of_pool(pool: DatabaseConnection) -> Self {
+        Self { write: pool.clone(), read: Readers::one(pool.clone()), snapshots: pool }
     }
 
     /// The same database with connections of its own, for one of `threads` threads with a runtime each: opened when they are first
     /// needed, by that thread. A connection's answers come to the runtime that opened it; where that is another thread's, each
-    /// statement costs waking it and being woken by it, which is more than a small statement takes.
+    /// statement costs waking it and being woken by it, which is more than a small statement takes. Their statements end when the
+    /// request that sent them is dropped, and after 35 seconds.
     ///
     /// SQLite has threads of its own for its connections, and nothing to gain.
     #[must_use]
@@ -64,12 +79,11 @@ impl Db {
         if !self.is_postgres() {
             return self.clone();
         }
-        let shared = self.read.get_postgres_connection_pool();
+        let shared = self.write.get_postgres_connection_pool();
         let most = shared.options().get_max_connections();
         let options = shared.options().clone().min_connections(0).max_connections(share(most, threads));
-        let pool = options.connect_lazy_with(shared.connect_options().as_ref().clone());
-        let pool = SqlxPostgresConnector::from_sqlx_postgres_pool(pool);
-        Self { write: pool.clone(), read: pool }
+        let pool = requests::interruptible(options).connect_lazy_with(shared.connect_options().as_ref().clone());
+        Self::of_pool(SqlxPostgresConnector::from_sqlx_postgres_pool(pool))
     }
 
     /// The URL of an SQLite file.
@@ -78,10 +92,10 @@ impl Db {
         format!("sqlite:{}?mode=rwc", path.display())
     }
 
-    /// For queries outside of a transaction. They see what is committed.
+    /// For queries outside of a transaction. They see what is committed. On SQLite they end when they are dropped.
     #[must_use]
-    pub const fn read(&self) -> &DatabaseConnection {
-        &self.read
+    pub fn read(&self) -> &DatabaseConnection {
+        self.read.pick()
     }
 
     /// For single statements that write, and for migrations.
@@ -92,15 +106,17 @@ impl Db {
 
     /// Has `hook` called after each statement that is sent through this handle or a clone of it made from now on.
     pub fn on_statement(&mut self, hook: impl Fn() + Clone + Send + Sync + 'static) {
-        let write_hook = hook.clone();
-        self.write.set_metric_callback(move |_| write_hook());
-        self.read.set_metric_callback(move |_| hook());
+        let others = [&mut self.write, &mut self.snapshots];
+        for connection in self.read.each_mut().chain(others) {
+            let hook = hook.clone();
+            connection.set_metric_callback(move |_| hook());
+        }
     }
 
     /// Which of the two it is.
     #[must_use]
     pub fn backend(&self) -> DatabaseBackend {
-        self.read.get_database_backend()
+        self.write.get_database_backend()
     }
 
     /// Whether it is PostgreSQL.
@@ -152,7 +168,7 @@ impl Db {
         } else {
             TransactionOptions::default()
         };
-        begin(&self.read, options).await
+        begin(&self.snapshots, options).await
     }
 
     /// Whether the database answers.
@@ -160,7 +176,7 @@ impl Db {
     /// # Errors
     /// Where it does not.
     pub async fn ping(&self) -> Result<(), DbErr> {
-        query_all(&self.read, "SELECT 1", []).await.map(|_| ())
+        query_all(self.read(), "SELECT 1", []).await.map(|_| ())
     }
 }
 
@@ -224,7 +240,10 @@ pub async fn query_all<C: ConnectionTrait>(
     let values: Vec<Value> = values.into_iter().collect();
     let mut tries = 0;
     loop {
-        match connection.query_all_raw(statement(connection, sql, values.clone())).await {
+        let mut unfinished = Unfinished::new();
+        let result = connection.query_all_raw(statement(connection, sql, values.clone())).await;
+        unfinished.ended();
+        match result {
             Err(error) if is_read_again(sql, &error, &mut tries) => {}
             result => return result,
         }
@@ -243,7 +262,10 @@ pub async fn query_one<C: ConnectionTrait>(
     let values: Vec<Value> = values.into_iter().collect();
     let mut tries = 0;
     loop {
-        match connection.query_one_raw(statement(connection, sql, values.clone())).await {
+        let mut unfinished = Unfinished::new();
+        let result = connection.query_one_raw(statement(connection, sql, values.clone())).await;
+        unfinished.ended();
+        match result {
             Err(error) if is_read_again(sql, &error, &mut tries) => {}
             result => return result,
         }

@@ -3,6 +3,7 @@
 use std::future::poll_fn;
 use std::pin::pin;
 use std::task::Poll;
+use std::time::Duration;
 
 use sea_orm::SqlxPostgresConnector;
 
@@ -27,8 +28,7 @@ fn narrow(db: &Db) -> Db {
     let pool = db.write.get_postgres_connection_pool();
     let options = pool.options().clone().min_connections(0).max_connections(1);
     let pool = options.connect_lazy_with(pool.connect_options().as_ref().clone());
-    let pool = SqlxPostgresConnector::from_sqlx_postgres_pool(pool);
-    Db { write: pool.clone(), read: pool }
+    Db::of_pool(SqlxPostgresConnector::from_sqlx_postgres_pool(pool))
 }
 
 #[tokio::test]
@@ -46,6 +46,45 @@ async fn what_was_answered_stays_whoever_gave_up_beginning_a_transaction_before(
         let rows = query_all(db.read(), "SELECT name FROM setting", []).await.expect("read");
         assert_eq!(rows.len(), 39);
         db.write.clone().close().await.expect("closed");
+        test.close().await;
+    }
+}
+
+/// A statement that takes for ever, one step after the other.
+fn endless(db: &Db) -> &'static str {
+    if db.is_postgres() {
+        "SELECT pg_sleep(100000)"
+    } else {
+        "WITH RECURSIVE number(n) AS (SELECT 1 UNION ALL SELECT n + 1 FROM number) SELECT max(n) FROM number"
+    }
+}
+
+#[tokio::test]
+async fn statements_end_with_whoever_asked() {
+    for test in TestDb::each().await {
+        let db = test.db.of_thread(1);
+        // Several times as many as there are connections.
+        for _ in 0..20 {
+            let asked = query_all(db.read(), endless(&db), []);
+            let waited = tokio::time::timeout(Duration::from_millis(30), asked).await;
+            assert!(waited.is_err(), "it ended by itself");
+        }
+        query_all(db.read(), "SELECT 1", []).await.expect("a connection is free");
+        if db.is_postgres() {
+            const LEFT: &str = "SELECT 1 FROM pg_stat_activity WHERE query LIKE '%pg_sleep(100000)' AND state = 'active' \
+                AND datname = current_database()";
+            while !query_all(db.read(), LEFT, []).await.expect("read").is_empty() {
+                tokio::time::sleep(Duration::from_millis(20)).await;
+            }
+        }
+        // A transaction that is given up in the middle leaves its connection usable.
+        let transaction = db.begin_snapshot().await.expect("begun");
+        let asked = query_all(&transaction, if db.is_postgres() { endless(&db) } else { "SELECT 1" }, []);
+        drop(tokio::time::timeout(Duration::from_millis(30), asked).await);
+        drop(transaction);
+        for _ in 0..20 {
+            db.begin_snapshot().await.expect("begun").rollback().await.expect("rolled back");
+        }
         test.close().await;
     }
 }

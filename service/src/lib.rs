@@ -22,6 +22,9 @@ pub mod error;
 pub mod events;
 pub mod exports;
 pub mod facts_row;
+#[cfg(feature = "fuzzing")]
+#[doc(hidden)]
+pub mod fuzzing;
 pub mod import;
 pub mod ingest;
 pub mod jobs;

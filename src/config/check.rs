@@ -11,6 +11,7 @@ use std::path::Path;
 
 use connectors::sources::SourceSettings;
 use domain::Provider;
+use domain::email::EmailAddress;
 use serde::Serialize;
 use service::prune::Retention;
 use tracing_subscriber::EnvFilter;
@@ -89,6 +90,7 @@ impl Config {
         check_addresses(self, &mut findings);
         check_stores(self, &mut findings);
         check_secret_key(self, &mut findings);
+        check_sign_in(self, &mut findings);
         check_data_dir(self, &mut findings);
         check_board(self, &mut findings);
         check_log(self, &mut findings);
@@ -194,6 +196,15 @@ fn check_data_dir(config: &Config, findings: &mut Findings<'_>) {
     if is_open(&key) {
         let problem = format!("{} is open to other users of this machine", key.display());
         findings.warning("data_dir", problem, "chmod 600 it, and replace the key if others have been there");
+    }
+}
+
+fn check_sign_in(config: &Config, findings: &mut Findings<'_>) {
+    let address = &config.first_admin;
+    if !address.is_empty()
+        && let Err(error) = EmailAddress::parse(address)
+    {
+        findings.error("first_admin", format!("{address:?}: {error}"), "write an e-mail address, or leave it empty");
     }
 }
 

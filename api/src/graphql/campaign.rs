@@ -11,10 +11,11 @@ use service::statistics::{Campaign as Row, CampaignQuery};
 use tokio::sync::OnceCell;
 
 use super::alert::Alert;
-use super::connection::{Connection, List, page_args, page_cost};
+use super::connection::{Connection, List, page_args};
+use super::cost::{is_heavy, page_cost, turn};
 use super::errors::{Failure, Result};
 use super::event::{Click, Clicks};
-use super::filter::{RecipientFilterInput, RecipientOrder};
+use super::filter::{RecipientFilterInput, RecipientOrder, recipients_cost};
 use super::loaders::{AlertsOf, CampaignId, RemindersOf, loaders};
 use super::node::{self, Key};
 use super::recipient::{Recipient, Recipients, wants_details};
@@ -197,7 +198,9 @@ impl Campaign {
     }
 
     /// Its recipients.
-    #[graphql(complexity = "page_cost(first, last, child_complexity)")]
+    #[graphql(
+        complexity = "page_cost(first, last, child_complexity) + recipients_cost(filter.as_ref(), search.as_ref())"
+    )]
     #[expect(clippy::too_many_arguments, reason = "they are the arguments of a GraphQL field")]
     async fn recipients(
         &self,
@@ -214,6 +217,7 @@ impl Campaign {
         #[graphql(desc = "Only what stands before this cursor.")] before: Option<String>,
     ) -> Result<Connection<Recipients>> {
         let order = order_by.unwrap_or_default();
+        let _turn = turn(ctx, is_heavy(recipients_cost(filter.as_ref(), search.as_ref()))).await;
         let query = RecipientQuery {
             campaign: self.id,
             filter: filter.unwrap_or_default().into_condition()?,

@@ -11,8 +11,9 @@ use async_graphql::resolver_utils::resolve_list;
 use async_graphql::{
     Context, ContextSelectionSet, Name, Object, OutputType, Positioned, ServerResult, SimpleObject, TypeName, Value,
 };
-use service::recipients::paging::{Count as Counted, DEFAULT_SIZE, Page, PageArgs};
+use service::recipients::paging::{Count as Counted, Page, PageArgs};
 
+use super::cost::{count_cost, turn};
 use super::errors::Result;
 use super::scalars::int;
 
@@ -77,12 +78,14 @@ impl<L: List> Connection<L> {
         })
     }
 
-    /// How many there are in the whole list. Counting ends at `max`; what a roll-up knows is exact at any size.
+    /// Number of items in the whole list. Counting stops at `max` unless the total is known from a roll-up.
+    #[graphql(complexity = "count_cost(max) + child_complexity")]
     async fn total_count(
         &self,
         ctx: &Context<'_>,
         #[graphql(default = 10000, desc = "Where counting ends, at most 1,000,000.")] max: i32,
     ) -> Result<Count> {
+        let _turn = turn(ctx, true).await;
         let count = self.list.count(ctx, max.into()).await?;
         Ok(Count { value: int(count.value), exact: count.exact })
     }
@@ -183,11 +186,4 @@ pub(super) fn page_args(
     before: Option<String>,
 ) -> PageArgs {
     PageArgs { first: first.map(i64::from), after, last: last.map(i64::from), before }
-}
-
-/// What a page costs: as much as its rows.
-pub(super) fn page_cost(first: Option<i32>, last: Option<i32>, row: usize) -> usize {
-    let default = i32::try_from(DEFAULT_SIZE).unwrap_or_default();
-    let rows = usize::try_from(first.or(last).unwrap_or(default)).unwrap_or_default();
-    rows.saturating_mul(row).saturating_add(1)
 }

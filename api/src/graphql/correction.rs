@@ -5,7 +5,8 @@ use service::corrections::{self, NewCorrection};
 use service::recipients::paging::Count;
 use service::{Access, Refusal};
 
-use super::connection::{Connection, List, page_args, page_cost};
+use super::connection::{Connection, List, page_args};
+use super::cost::{condition_cost, page_cost, search_cost, turn};
 use super::errors::{Result, UserError, invalid, outcome};
 use super::import::ImportFormat;
 use super::job::JobPayload;
@@ -212,6 +213,11 @@ pub enum ConflictSide {
     Crm,
 }
 
+/// What finding corrections costs.
+fn corrections_cost(filter: Option<&CorrectionFilter>) -> usize {
+    condition_cost(filter) + search_cost(filter.and_then(|filter| filter.search.as_ref()))
+}
+
 /// What can be asked for about corrections.
 #[derive(Default)]
 pub struct CorrectionQuery;
@@ -219,7 +225,7 @@ pub struct CorrectionQuery;
 #[Object]
 impl CorrectionQuery {
     /// Corrections of addresses, the latest first.
-    #[graphql(complexity = "page_cost(first, None, child_complexity)")]
+    #[graphql(complexity = "page_cost(first, None, child_complexity) + corrections_cost(filter.as_ref())")]
     async fn corrections(
         &self,
         ctx: &Context<'_>,
@@ -227,6 +233,7 @@ impl CorrectionQuery {
         #[graphql(desc = "So many; 50 where nothing is said, 500 at most.")] first: Option<i32>,
         #[graphql(desc = "Only what stands behind this cursor.")] after: Option<String>,
     ) -> Result<Connection<Corrections>> {
+        let _turn = turn(ctx, filter.as_ref().is_some_and(|filter| filter.search.is_some())).await;
         let filter = filter.unwrap_or_default().try_into()?;
         let page = reader(ctx)?.corrections(&filter, &page_args(first, after, None, None)).await?;
         Ok(Connection::new(Corrections(filter), page.map(Correction)))

@@ -8,7 +8,8 @@ use service::crm::{ListQuery, Persons};
 use service::{Access, Refusal, jobs};
 
 use super::complaint::ComplaintFilter;
-use super::connection::{Connection, page_args, page_cost};
+use super::connection::{Connection, page_args};
+use super::cost::{condition_cost, page_cost, search_cost, turn};
 use super::crm_state::Crm;
 use super::errors::{Result, invalid, outcome};
 use super::follow_up::{FollowUp, FollowUpFilter, FollowUpPayload, FollowUpScope, FollowUps};
@@ -109,7 +110,7 @@ impl CrmQuery {
     }
 
     /// Selections: lists of persons in the CRM, those that were known last first.
-    #[graphql(complexity = "page_cost(first, None, child_complexity)")]
+    #[graphql(complexity = "page_cost(first, None, child_complexity) + search_cost(search.as_ref())")]
     async fn selections(
         &self,
         ctx: &Context<'_>,
@@ -118,13 +119,14 @@ impl CrmQuery {
         #[graphql(desc = "So many; 50 where nothing is said, 500 at most.")] first: Option<i32>,
         #[graphql(desc = "Only what stands behind this cursor.")] after: Option<String>,
     ) -> Result<Connection<Selections>> {
+        let _turn = turn(ctx, search.is_some()).await;
         let query = ListQuery { list: ListKind::Selection, kind: kind.map(Into::into), search };
         let page = reader(ctx)?.person_lists(&query, &page_args(first, after, None, None)).await?;
         Ok(Connection::new(Selections(query), page.map(Selection)))
     }
 
     /// Projects of the CRM, those that were known last first.
-    #[graphql(complexity = "page_cost(first, None, child_complexity)")]
+    #[graphql(complexity = "page_cost(first, None, child_complexity) + search_cost(search.as_ref())")]
     async fn projects(
         &self,
         ctx: &Context<'_>,
@@ -132,13 +134,14 @@ impl CrmQuery {
         #[graphql(desc = "So many; 50 where nothing is said, 500 at most.")] first: Option<i32>,
         #[graphql(desc = "Only what stands behind this cursor.")] after: Option<String>,
     ) -> Result<Connection<Projects>> {
+        let _turn = turn(ctx, search.is_some()).await;
         let query = ListQuery { list: ListKind::Project, kind: None, search };
         let page = reader(ctx)?.person_lists(&query, &page_args(first, after, None, None)).await?;
         Ok(Connection::new(Projects(query), page.map(Project)))
     }
 
     /// Tasks for those who are responsible for persons, the latest first.
-    #[graphql(complexity = "page_cost(first, None, child_complexity)")]
+    #[graphql(complexity = "page_cost(first, None, child_complexity) + condition_cost(filter.as_ref())")]
     async fn follow_ups(
         &self,
         ctx: &Context<'_>,

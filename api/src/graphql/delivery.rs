@@ -73,7 +73,7 @@ impl Delivery {
     }
 
     /// The body, up to a megabyte; what is no text in it is replaced.
-    #[graphql(complexity = "500")]
+    #[graphql(complexity = "1000")]
     async fn body(&self, ctx: &Context<'_>) -> Result<Option<String>> {
         Ok(access(ctx)?.admin()?.delivery_body(self.0.id).await?)
     }

@@ -78,11 +78,15 @@ impl From<Failure> for async_graphql::Error {
     }
 }
 
+/// More errors than these help nobody: a document may have thousands of unknown fields.
+const MAX_ERRORS: usize = 50;
+
 /// What async-graphql says where a document goes beyond a limit.
 const LIMITS: &[&str] = &["too complex", "nested too deep", "number of directives"];
 
 /// Gives every error a code: those of the document itself (syntax, unknown fields, limits) come without one.
 pub(super) fn with_codes(mut response: Response) -> Response {
+    response.errors.truncate(MAX_ERRORS);
     for error in &mut response.errors {
         let extensions = error.extensions.get_or_insert_default();
         if extensions.get("code").is_none() {

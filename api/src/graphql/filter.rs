@@ -7,6 +7,7 @@ use service::events;
 use service::recipients::RecipientFilter as Condition;
 use service::statistics::{self, CampaignQuery};
 
+use super::cost::{condition_cost, lookup_cost, search_cost};
 use super::node;
 use super::scalars::DateTime;
 use super::words::{
@@ -54,6 +55,28 @@ pub struct RecipientFilterInput {
 }
 
 impl RecipientFilterInput {
+    /// What finding recipients by it costs: each condition by its kind. The status is what lists of recipients are made for.
+    fn cost(&self) -> usize {
+        let of = |filters: &Option<Vec<Self>>| filters.iter().flatten().map(Self::cost).sum();
+        let columns = [self.opened.is_some(), self.clicked.is_some(), self.simulator.is_some()];
+        let parts: [usize; 13] = [
+            condition_cost(self.skip_reason.as_ref()),
+            condition_cost(self.bounce_class.as_ref()),
+            columns.iter().map(|is_there| condition_cost(is_there.then_some(&()))).sum(),
+            lookup_cost(self.clicked_link.as_ref()),
+            condition_cost(self.sent_before.as_ref()),
+            condition_cost(self.sent_after.as_ref()),
+            lookup_cost(self.domain.as_ref()),
+            lookup_cost(self.owner.as_ref()),
+            lookup_cost(self.in_crm.as_ref()),
+            lookup_cost(self.corrected.as_ref()),
+            of(&self.and),
+            of(&self.or),
+            self.not.as_ref().map_or(0, |filter| filter.cost() + 1),
+        ];
+        parts.iter().sum()
+    }
+
     /// As the service wants it.
     ///
     /// # Errors
@@ -83,6 +106,11 @@ impl RecipientFilterInput {
         let mut conditions: Vec<Condition> = conditions.into_iter().flatten().collect();
         Ok(if conditions.len() == 1 { conditions.remove(0) } else { Condition::All(conditions) })
     }
+}
+
+/// What finding recipients costs.
+pub(super) fn recipients_cost(filter: Option<&RecipientFilterInput>, search: Option<&String>) -> usize {
+    filter.map_or(0, RecipientFilterInput::cost) + search_cost(search)
 }
 
 fn converted<T, U: From<T>>(list: Vec<T>) -> Vec<U> {
@@ -120,6 +148,13 @@ pub struct CampaignFilter {
     search: Option<String>,
     /// In one of these states.
     state: Option<Vec<CampaignState>>,
+}
+
+impl CampaignFilter {
+    /// What finding campaigns by it costs.
+    pub(super) fn cost(&self) -> usize {
+        search_cost(self.search.as_ref()) + condition_cost(self.state.as_ref())
+    }
 }
 
 /// What campaigns are ordered by.
@@ -177,6 +212,13 @@ pub struct AddressFilter {
     blocked_until: Option<DateTime>,
     /// Whether their users have withdrawn their consent by a complaint.
     consent_withdrawn: Option<bool>,
+}
+
+impl AddressFilter {
+    /// What finding addresses by it costs.
+    pub(super) fn cost(&self) -> usize {
+        search_cost(self.search.as_ref()) + lookup_cost(self.domain.as_ref()) + condition_cost(self.reason.as_ref())
+    }
 }
 
 /// What addresses are ordered by.

@@ -1,130 +1,77 @@
 //! What a request may ask for at most, and how its text is read.
 //!
-//! Depth, complexity and directives are limited by the library; it does not count aliases, by which a short text asks for the
-//! same field a thousand times, and reads and validates every text anew although a client sends the same few.
+//! The library limits depth, complexity and directives, but only after its recursive parser and its validation have walked the document.
+//! Here a text is measured before it is parsed ([`text`]), and a document before it is validated ([`measure`]).
 
-use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, Ordering};
+mod measure;
+mod text;
+mod values;
 
 use async_graphql::parser::parse_query;
-use async_graphql::parser::types::{BaseType, ExecutableDocument, Selection, SelectionSet, Type};
+use async_graphql::parser::types::ExecutableDocument;
 use async_graphql::{Request, ServerError, Value};
-use moka::future::Cache;
 
+pub use text::json_nesting;
+
+/// How deep brackets may be nested in a document, and in the JSON of its variables.
+pub const MAX_NESTING: usize = 64;
 /// How deep fields may be nested.
 pub const MAX_DEPTH: usize = 12;
+/// How deep the fields of the introspection may be nested; the standard query has 13 levels, that of newer tools 15.
+pub const MAX_INTROSPECTION_DEPTH: usize = 20;
+/// How deep selection sets may be nested, fragments among them.
+pub const MAX_LEVELS: usize = 100;
+/// How many fields, fragments and spreads a document may have once its fragments are expanded.
+pub const MAX_SELECTIONS: u64 = 3_000;
+/// How many fragments a document may define.
+pub const MAX_FRAGMENTS: usize = 200;
+/// How many operations a document may hold, of which one is executed.
+pub const MAX_OPERATIONS: usize = 50;
+/// How long a document may be, in bytes.
+pub const MAX_LENGTH: usize = 64 * 1024;
 /// How much may be asked for: a field is 1, a page is its rows times what is asked for of each.
 pub const MAX_COMPLEXITY: usize = 20_000;
 /// How many directives a field may have.
 pub const MAX_DIRECTIVES: usize = 4;
-/// How many aliases a document may have.
+/// How many aliases and repeated fields a document may have.
 pub const MAX_ALIASES: usize = 30;
-
-/// How many documents are kept.
-const KEPT_DOCUMENTS: u64 = 256;
-/// A longer document is read anew each time.
-const MAX_KEPT_LENGTH: usize = 16 * 1024;
-
-/// Documents that have been read.
-#[derive(Clone)]
-pub struct Documents(Cache<String, Document>);
-
-#[derive(Clone)]
-struct Document {
-    parsed: ExecutableDocument,
-    validity: Validity,
-}
-
-/// Whether a document is known to be valid. Executing one that was executed before need not ask again for types, fields and
-/// arguments; its depth and complexity, which depend on the variables, are still measured.
-///
-/// Of input objects in variables only validation finds fields that do not exist: documents with such are never known.
-#[derive(Clone, Default)]
-pub struct Validity(Option<Arc<AtomicBool>>);
-
-impl Validity {
-    fn unknown(document: &ExecutableDocument) -> Self {
-        let mut variables = document.operations.iter().flat_map(|(_, operation)| &operation.node.variable_definitions);
-        let plain = variables.all(|variable| is_builtin(&variable.node.var_type.node));
-        Self(plain.then(Arc::default))
-    }
-
-    /// It was executed without errors before.
-    #[must_use]
-    pub fn is_known(&self) -> bool {
-        self.0.as_ref().is_some_and(|known| known.load(Ordering::Relaxed))
-    }
-
-    /// It has been executed without errors.
-    pub fn note(&self) {
-        if let Some(known) = &self.0 {
-            known.store(true, Ordering::Relaxed);
-        }
-    }
-}
-
-fn is_builtin(kind: &Type) -> bool {
-    match &kind.base {
-        BaseType::Named(name) => ["Boolean", "Float", "ID", "Int", "String"].contains(&name.as_str()),
-        BaseType::List(inner) => is_builtin(inner),
-    }
-}
-
-impl Default for Documents {
-    fn default() -> Self {
-        Self(Cache::new(KEPT_DOCUMENTS))
-    }
-}
-
-impl Documents {
-    /// Reads the text of a request, or remembers having read it; says whether it is known to be valid.
-    ///
-    /// # Errors
-    /// Where it is no GraphQL, or has too many aliases.
-    pub async fn prepare(&self, mut request: Request) -> Result<(Request, Validity), ServerError> {
-        if let Some(Document { parsed, validity }) = self.0.get(request.query.as_str()).await {
-            request.set_parsed_query(parsed);
-            return Ok((request, validity));
-        }
-        let parsed = read(&mut request)?;
-        if request.query.len() > MAX_KEPT_LENGTH {
-            return Ok((request, Validity::default()));
-        }
-        let validity = Validity::unknown(&parsed);
-        self.0.insert(request.query.clone(), Document { parsed, validity: validity.clone() }).await;
-        Ok((request, validity))
-    }
-}
+/// How many items a list in a value may have: as many as a set may name.
+pub const MAX_LIST: usize = 10_000;
 
 /// Reads the text of a request.
 ///
 /// # Errors
-/// As [`Documents::prepare`].
+/// Where it is no GraphQL, or beyond a limit.
 pub fn read(request: &mut Request) -> Result<ExecutableDocument, ServerError> {
-    let document = parse_query(&request.query)?;
-    check_aliases(&document)?;
+    let document = read_text(&request.query)?;
     request.set_parsed_query(document.clone());
     Ok(document)
 }
 
-fn check_aliases(document: &ExecutableDocument) -> Result<(), ServerError> {
-    let operations = document.operations.iter().map(|(_, operation)| &operation.node.selection_set.node);
-    let fragments = document.fragments.values().map(|fragment| &fragment.node.selection_set.node);
-    let count: usize = operations.chain(fragments).map(aliases).sum();
-    if count <= MAX_ALIASES {
-        return Ok(());
+fn read_text(query: &str) -> Result<ExecutableDocument, ServerError> {
+    if query.len() > MAX_LENGTH {
+        return Err(refused("TOO_COMPLEX", format!("a document may have {MAX_LENGTH} bytes at most")));
     }
-    let mut error =
-        ServerError::new(format!("a document may have {MAX_ALIASES} aliases at most, and this one has {count}"), None);
-    error.extensions.get_or_insert_default().set("code", Value::from("TOO_COMPLEX"));
-    Err(error)
+    if text::document_nesting(query) > MAX_NESTING {
+        return Err(refused("TOO_COMPLEX", format!("brackets may be nested {MAX_NESTING} deep at most")));
+    }
+    let document = parse_query(query)?;
+    measure::check(&document)?;
+    values::check_document(&document)?;
+    Ok(document)
 }
 
-fn aliases(selection: &SelectionSet) -> usize {
-    let count = |item: &Selection| match item {
-        Selection::Field(field) => usize::from(field.node.alias.is_some()) + aliases(&field.node.selection_set.node),
-        Selection::InlineFragment(fragment) => aliases(&fragment.node.selection_set.node),
-        Selection::FragmentSpread(_) => 0,
-    };
-    selection.items.iter().map(|item| count(&item.node)).sum()
+/// Checks the variables of a request.
+///
+/// # Errors
+/// Where a value cannot be used by any field.
+pub fn check_variables(request: &Request) -> Result<(), ServerError> {
+    values::check_variables(&request.variables)
+}
+
+/// An error with a code.
+pub(super) fn refused(code: &str, message: String) -> ServerError {
+    let mut error = ServerError::new(message, None);
+    error.extensions.get_or_insert_default().set("code", Value::from(code));
+    error
 }

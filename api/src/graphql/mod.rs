@@ -4,13 +4,16 @@
 mod address;
 mod alert;
 mod audit;
+mod batch;
 mod campaign;
 mod complaint;
 mod connection;
 mod correction;
+mod cost;
 mod crm;
 mod crm_state;
 mod delivery;
+mod documents;
 mod errors;
 mod event;
 mod export;
@@ -19,7 +22,7 @@ mod follow_up;
 mod import;
 mod job;
 mod job_result;
-mod limits;
+pub mod limits;
 mod loaders;
 mod mutation;
 mod node;
@@ -39,9 +42,15 @@ mod subscription;
 #[cfg(test)]
 mod tests;
 mod token;
+mod user;
 mod viewer;
 mod words;
 
+#[cfg(feature = "fuzzing")]
+pub(crate) use filter::RecipientFilterInput;
+pub use limits::json_nesting;
+#[cfg(feature = "fuzzing")]
+pub(crate) use node::Key;
 pub use schema::{Schema, build_schema, sdl};
 
 /// The id under which the API knows a campaign, for commands that name one.

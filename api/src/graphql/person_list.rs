@@ -5,7 +5,8 @@ use domain::crm::ListKind;
 use service::crm::{ListQuery, PersonList};
 use service::recipients::paging::Count;
 
-use super::connection::{Connection, List, page_args, page_cost};
+use super::connection::{Connection, List, page_args};
+use super::cost::page_cost;
 use super::errors::Result;
 use super::node::Key;
 use super::person::Person;

@@ -9,8 +9,9 @@ use super::address::{Address, AddressGroup, Addresses};
 use super::audit::{AuditEntry, AuditFilter, AuditLog};
 use super::campaign::{self, Campaign, Campaigns};
 use super::complaint::{Complaint, ComplaintFilter, Complaints};
-use super::connection::{Connection, page_args, page_cost};
+use super::connection::{Connection, page_args};
 use super::correction::Correction;
+use super::cost::{addresses_cost, campaigns_cost, events_cost, is_heavy, page_cost, turn};
 use super::delivery::{Deliveries, Delivery};
 use super::errors::Result;
 use super::event::{Event, Events};
@@ -59,6 +60,7 @@ impl Query {
             | Key::Event(_)
             | Key::Click(_)
             | Key::Token(_)
+            | Key::User(_)
             | Key::Complaint(_)
             | Key::Audit(_)) => {
                 return Err(other.no_node().into());
@@ -81,7 +83,7 @@ impl Query {
     }
 
     /// Campaigns.
-    #[graphql(complexity = "page_cost(first, last, child_complexity)")]
+    #[graphql(complexity = "page_cost(first, last, child_complexity) + campaigns_cost(filter.as_ref())")]
     #[expect(clippy::too_many_arguments, reason = "they are the arguments of a GraphQL field")]
     async fn campaigns(
         &self,
@@ -94,6 +96,7 @@ impl Query {
         #[graphql(desc = "So many up to the end, or before `before`; not together with `first`.")] last: Option<i32>,
         #[graphql(desc = "Only what stands before this cursor.")] before: Option<String>,
     ) -> Result<Connection<Campaigns>> {
+        let _turn = turn(ctx, is_heavy(campaigns_cost(filter.as_ref()))).await;
         let query = campaign_query(filter, order_by);
         let page = reader(ctx)?.campaigns(&query, &page_args(first, after, last, before)).await?;
         Ok(Connection::new(Campaigns(query), page.map(Campaign::from)))
@@ -118,7 +121,7 @@ impl Query {
     }
 
     /// Addresses that are not to be written to, or others, if the filter says so.
-    #[graphql(complexity = "page_cost(first, last, child_complexity)")]
+    #[graphql(complexity = "page_cost(first, last, child_complexity) + addresses_cost(filter.as_ref())")]
     #[expect(clippy::too_many_arguments, reason = "they are the arguments of a GraphQL field")]
     async fn blocked_addresses(
         &self,
@@ -135,13 +138,14 @@ impl Query {
         #[graphql(desc = "So many up to the end, or before `before`; not together with `first`.")] last: Option<i32>,
         #[graphql(desc = "Only what stands before this cursor.")] before: Option<String>,
     ) -> Result<Connection<Addresses>> {
+        let _turn = turn(ctx, is_heavy(addresses_cost(filter.as_ref()))).await;
         let query = address_query(filter, order_by);
         let page = reader(ctx)?.addresses(&query, &page_args(first, after, last, before)).await?;
         Ok(Connection::new(Addresses(query), page.map(Address)))
     }
 
     /// Addresses that are not to be written to, or others, if the filter says so, in groups: the largest first, months in their order.
-    #[graphql(complexity = "100 + 50 * child_complexity")]
+    #[graphql(complexity = "1000 + 50 * child_complexity + addresses_cost(filter.as_ref())")]
     async fn blocked_address_groups(
         &self,
         ctx: &Context<'_>,
@@ -150,6 +154,7 @@ impl Query {
             AddressFilter,
         >,
     ) -> Result<Vec<AddressGroup>> {
+        let _turn = turn(ctx, true).await;
         let groups = reader(ctx)?.address_groups(by.into(), &address_filter(filter.unwrap_or_default())).await?;
         Ok(groups.into_iter().map(Into::into).collect())
     }
@@ -202,7 +207,7 @@ impl Query {
 
     /// Reported events that match no recipient, in the order in which they came in. They are kept, and matched when their
     /// recipients are imported.
-    #[graphql(complexity = "page_cost(first, last, child_complexity)")]
+    #[graphql(complexity = "page_cost(first, last, child_complexity) + events_cost(filter.as_ref())")]
     #[expect(clippy::too_many_arguments, reason = "they are the arguments of a GraphQL field")]
     async fn unmatched_events(
         &self,
@@ -214,6 +219,7 @@ impl Query {
         #[graphql(desc = "So many up to the end, or before `before`; not together with `first`.")] last: Option<i32>,
         #[graphql(desc = "Only what stands before this cursor.")] before: Option<String>,
     ) -> Result<Connection<Events>> {
+        let _turn = turn(ctx, filter.is_some()).await;
         let filter = filter.unwrap_or_default().into();
         let page = reader(ctx)?.unmatched_events(&filter, &page_args(first, after, last, before)).await?;
         Ok(Connection::new(Events::Unmatched(filter), page.map(Event)))
@@ -258,12 +264,13 @@ impl Query {
     }
 
     /// What a rule would do now: who would get a reminder, who would not, and why. The rule need not be saved, and nothing is made.
-    #[graphql(complexity = "child_complexity + 500")]
+    #[graphql(complexity = "child_complexity + reminder::preview_cost(&input)")]
     async fn reminder_preview(
         &self,
         ctx: &Context<'_>,
         #[graphql(desc = "The rule. With `id`, whom that rule has reminded already counts.")] input: ReminderRuleInput,
     ) -> Result<ReminderPreview> {
+        let _turn = turn(ctx, true).await;
         reminder::preview(ctx, input).await
     }
 

@@ -6,7 +6,8 @@ use service::recipients::{self, RecipientDetails, RecipientKey, RecipientQuery};
 
 use super::address::Address;
 use super::campaign::Campaign;
-use super::connection::{Connection, List, page_args, page_cost};
+use super::connection::{Connection, List, page_args};
+use super::cost::page_cost;
 use super::errors::{Failure, Result};
 use super::event::{Event, Events};
 use super::loaders::{AddressId, AttemptsOf, PersonOf, loaders};

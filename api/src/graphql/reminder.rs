@@ -276,6 +276,11 @@ pub(super) async fn rules(ctx: &Context<'_>, campaign: Option<&ID>) -> Result<Ve
     Ok(reader(ctx)?.reminder_rules(campaign).await?.into_iter().map(ReminderRule).collect())
 }
 
+/// What a preview costs: it looks at all recipients of the campaign, or of all campaigns that a pattern may find.
+pub(super) fn preview_cost(input: &ReminderRuleInput) -> usize {
+    if input.campaign_id.is_some() { 1_000 } else { 5_000 }
+}
+
 /// What a rule would do now.
 pub(super) async fn preview(ctx: &Context<'_>, input: ReminderRuleInput) -> Result<ReminderPreview> {
     let (id, terms) = input.into_terms()?;

@@ -11,25 +11,28 @@ use futures::stream::BoxStream;
 use service::changes::Changes;
 use service::{Access, Reader, Refusal, RefusalCode};
 
+use super::batch::{Budget, BudgetOfBatch};
 use super::campaign::KnownCampaigns;
 use super::correction::{CorrectionMutation, CorrectionQuery};
 use super::crm::{CrmMutation, CrmQuery};
+use super::documents::Documents;
 use super::errors::{self, Result};
-use super::limits::{self, Documents};
+use super::limits;
 use super::loaders::Loaders;
 use super::mutation::Mutation;
 use super::query::Query;
 use super::subscription::Subscription;
+use super::user::{UserMutation, UserQuery};
 
 /// What can be asked for.
 #[derive(Default, MergedObject)]
 #[graphql(name = "Query")]
-struct QueryRoot(Query, CrmQuery, CorrectionQuery);
+struct QueryRoot(Query, CrmQuery, CorrectionQuery, UserQuery);
 
 /// What can be changed. A refusal that a user can bring about is in `userErrors`, not in `errors`.
 #[derive(Default, MergedObject)]
 #[graphql(name = "Mutation")]
-struct MutationRoot(Mutation, CrmMutation, CorrectionMutation);
+struct MutationRoot(Mutation, CrmMutation, CorrectionMutation, UserMutation);
 
 type Inner = async_graphql::Schema<QueryRoot, MutationRoot, Subscription>;
 
@@ -39,6 +42,8 @@ pub struct Schema {
     inner: Inner,
     /// The same, for documents that are known to be valid.
     known: Inner,
+    /// The same, for operations that share a budget.
+    batched: Inner,
     documents: Documents,
 }
 
@@ -46,15 +51,18 @@ pub struct Schema {
 #[must_use]
 pub fn build_schema(changes: &Changes) -> Schema {
     let campaigns = KnownCampaigns::default();
-    let finish = |mode| builder().validation_mode(mode).data(changes.clone()).data(campaigns.clone()).finish();
-    let (inner, known) = (finish(ValidationMode::Strict), finish(ValidationMode::Fast));
-    Schema { inner, known, documents: Documents::default() }
+    let prepare = |mode| builder().validation_mode(mode).data(changes.clone()).data(campaigns.clone());
+    let (inner, known) = (prepare(ValidationMode::Strict).finish(), prepare(ValidationMode::Fast).finish());
+    // Not in the other two: with any extension, the library takes a slower way through each field.
+    let batched = prepare(ValidationMode::Strict).extension(BudgetOfBatch).finish();
+    Schema { inner, known, batched, documents: Documents::default() }
 }
 
 fn builder() -> async_graphql::SchemaBuilder<QueryRoot, MutationRoot, Subscription> {
     async_graphql::Schema::build(QueryRoot::default(), MutationRoot::default(), Subscription)
-        .limit_depth(limits::MAX_DEPTH)
-        .limit_recursive_depth(limits::MAX_DEPTH * 2)
+        // Depth is limited in `limits`, where the introspection has a limit of its own.
+        .limit_depth(limits::MAX_INTROSPECTION_DEPTH)
+        .limit_recursive_depth(limits::MAX_LEVELS)
         .limit_complexity(limits::MAX_COMPLEXITY)
         .limit_directives(limits::MAX_DIRECTIVES)
 }
@@ -71,7 +79,7 @@ impl Schema {
     pub async fn execute(&self, request: impl Into<Request>) -> Response {
         let (request, validity) = match self.documents.prepare(request.into()).await {
             Ok(prepared) => prepared,
-            Err(error) => return Response::from_errors(vec![error]),
+            Err(error) => return errors::with_codes(Response::from_errors(vec![error])),
         };
         let schema = if validity.is_known() { &self.known } else { &self.inner };
         let response = schema.execute(request.data(Loaders::default())).await;
@@ -81,20 +89,29 @@ impl Schema {
         errors::with_codes(response)
     }
 
-    /// Executes several requests, or one.
+    /// Executes several requests, or one. Several have together what one may ask for.
     pub async fn execute_batch(&self, batch: BatchRequest) -> BatchResponse {
         match batch {
             BatchRequest::Single(request) => BatchResponse::Single(self.execute(request).await),
             BatchRequest::Batch(requests) => {
-                BatchResponse::Batch(join_all(requests.into_iter().map(|request| self.execute(request))).await)
+                let budget = Budget::default();
+                let execute = |request: Request| self.execute_within(request.data(budget.clone()));
+                BatchResponse::Batch(join_all(requests.into_iter().map(execute)).await)
             }
+        }
+    }
+
+    async fn execute_within(&self, request: Request) -> Response {
+        match self.documents.prepare(request).await {
+            Ok((request, _)) => errors::with_codes(self.batched.execute(request.data(Loaders::default())).await),
+            Err(error) => errors::with_codes(Response::from_errors(vec![error])),
         }
     }
 
     /// Executes a subscription (or anything else) whose session brings the [`Access`].
     pub fn execute_stream(&self, request: impl Into<Request>, session: Arc<Data>) -> BoxStream<'static, Response> {
         let mut request = request.into().data(Loaders::default());
-        match limits::read(&mut request) {
+        match limits::check_variables(&request).and_then(|()| limits::read(&mut request)) {
             Ok(_) => self.inner.execute_stream_with_session_data(request, session),
             Err(error) => Box::pin(futures::stream::once(async { Response::from_errors(vec![error]) })),
         }

@@ -27,7 +27,7 @@ impl Server {
         let listener = TcpListener::bind("127.0.0.1:0").expect("a port");
         let address = listener.local_addr().expect("an address");
         let shutdown = CancellationToken::new();
-        let running = actix_web::rt::spawn(crate::serve(listener, it.another_state(), shutdown.clone()));
+        let running = actix_web::rt::spawn(crate::serve(listener, it.another_state().await, shutdown.clone()));
         Self { it, address, shutdown, running }
     }
 

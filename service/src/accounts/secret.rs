@@ -32,6 +32,11 @@ impl Secret {
         Self(URL_SAFE_NO_PAD.encode(rand::random::<[u8; 15]>()))
     }
 
+    /// One that was made elsewhere.
+    pub(super) const fn of(secret: String) -> Self {
+        Self(secret)
+    }
+
     /// The secret itself, to be shown to its owner.
     #[must_use]
     pub fn expose(&self) -> &str {
@@ -50,12 +55,21 @@ impl fmt::Debug for Secret {
     }
 }
 
+/// What random words, and recovery codes, consist of: letters and digits that are not mistaken for each other.
+const ALPHABET: &[u8; 32] = b"abcdefghijkmnpqrstuvwxyz23456789";
+
+/// Random letters and digits: as many as the array has elements.
+pub(super) fn random_word<const LENGTH: usize>() -> String {
+    let random: [u8; LENGTH] = std::array::from_fn(|_| rand::random());
+    random.iter().filter_map(|byte| ALPHABET.get(usize::from(byte % 32))).copied().map(char::from).collect()
+}
+
 fn random() -> String {
     URL_SAFE_NO_PAD.encode(rand::random::<[u8; 32]>())
 }
 
 /// The SHA-256 of a secret, hexadecimal: how the database knows it. `None` for a text that cannot be one of ours.
-pub(super) fn hash(secret: &str) -> Option<String> {
+pub(crate) fn hash(secret: &str) -> Option<String> {
     (!secret.is_empty() && secret.len() <= MAX_LENGTH).then(|| sha256(secret))
 }
 
