@@ -15,6 +15,9 @@ use crate::config::{Config, SecretKey};
 /// What the group and everybody else may do.
 pub const OTHERS: u32 = 0o077;
 
+/// What a folder has in which everybody may make files, such as `/tmp`.
+const STICKY: u32 = 0o1000;
+
 /// The files in the data folder that are ours.
 const FILES: &[&str] = &[
     SecretKey::FILE_NAME,
@@ -59,8 +62,9 @@ fn collect(folder: &Path, open: &mut Vec<(PathBuf, Metadata)>) -> io::Result<()>
     let entries: Vec<PathBuf> = fs::read_dir(folder)?.map(|entry| Ok(entry?.path())).collect::<io::Result<_>>()?;
     let is_one_of = |path: &Path, names: &[&str]| names.iter().any(|name| path.file_name() == Some(OsStr::new(name)));
     let is_foreign = |path: &PathBuf| path.is_dir() && !is_one_of(path, FOLDERS) && !is_one_of(path, &["lost+found"]);
-    if !entries.iter().any(is_foreign) && is_folder_of_its_own(folder) {
-        // A link to it may be in somebody else's hands.
+    let is_shared = fs::metadata(folder)?.permissions().mode() & STICKY != 0;
+    // Somebody's home, or a folder of the system, is not only nachfass's: there the files alone are closed.
+    if !is_shared && !entries.iter().any(is_foreign) {
         add(&fs::canonicalize(folder)?, open);
     }
     for path in &entries {
@@ -72,14 +76,6 @@ fn collect(folder: &Path, open: &mut Vec<(PathBuf, Metadata)>) -> io::Result<()>
         }
     }
     Ok(())
-}
-
-/// Whether the data folder is for nachfass alone: it is none in which the user or the system keeps other things.
-fn is_folder_of_its_own(folder: &Path) -> bool {
-    let Ok(folder) = fs::canonicalize(folder) else { return false };
-    let holds = |other: Option<PathBuf>| other.is_some_and(|other| other.starts_with(&folder));
-    let home = std::env::var_os("HOME").map(PathBuf::from).filter(|home| !home.as_os_str().is_empty());
-    !holds(std::env::current_dir().ok()) && !holds(home.and_then(|home| fs::canonicalize(home).ok()))
 }
 
 /// The files of an SQLite database that is configured to be elsewhere.

@@ -308,6 +308,10 @@ fn listed(names: &[&str]) -> String {
 /// The beginning of a text, up to so many characters.
 #[must_use]
 pub fn shortened(text: &str, most: usize) -> String {
+    // By far the most lines: no text has more characters than bytes.
+    if text.len() <= most && !text.contains('\0') {
+        return text.to_owned();
+    }
     text.chars().filter(|character| *character != '\0').take(most).collect()
 }
 

@@ -161,7 +161,7 @@ pub async fn named_by_active_jobs(services: &Services) -> Result<Vec<String>> {
 async fn make_room(marketer: &Marketer, short: Short) -> Result<bool> {
     const LOOKED_AT: i64 = 1_000;
     let Marketer { services, subject } = marketer;
-    let whose = if short == Short::TotalBytes { "$1 = $1" } else { "created_by = $1" };
+    let whose = if short == Short::TotalBytes { "CAST($1 AS TEXT) IS NOT NULL" } else { "created_by = $1" };
     let sql =
         format!("SELECT id FROM upload WHERE used_at IS NOT NULL AND {whose} ORDER BY used_at, id LIMIT {LOOKED_AT}");
     let rows = query_all(services.db.read(), &sql, [subject.id.as_str().into()]).await?;

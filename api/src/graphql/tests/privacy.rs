@@ -214,7 +214,7 @@ async fn a_viewer_sees_no_text_of_a_personal_column() {
             marked += 1;
         }
     }
-    assert!(marked > 80, "{marked} columns hold a marker");
+    assert!(marked > 75, "{marked} columns hold a marker");
     let seen_by_admins = walk(&fixture, &["marker", "geheim"]).await;
     assert!(seen_by_admins.len() > 100, "admins see it: {}", seen_by_admins.len());
 }

@@ -11,6 +11,9 @@ use crate::import::{CHUNK_RECORDS, Import, ImportOptions, MAX_ISSUES, Source};
 use crate::subject::Subject;
 use crate::uploads::FileLimits;
 
+/// A line of a cell.
+const LINE: &str = "a line of a note that is much too long to be one";
+
 /// The reasons for which lines were rejected, by their numbers.
 async fn reasons(fixture: &Fixture) -> Vec<(i64, String)> {
     let rows = fixture.rows("SELECT line, reason FROM import_issue ORDER BY import_id, line").await;
@@ -39,7 +42,7 @@ async fn a_header_that_is_too_wide_or_too_long_is_refused() {
 async fn a_row_that_is_too_much_costs_that_row_only() {
     for fixture in Fixture::each().await {
         let long = "x".repeat(MAX_CELL + 1);
-        let lines = "line\n".repeat(MAX_CELL / 5 + 1);
+        let lines = (LINE.to_owned() + "\n").repeat(MAX_CELL / LINE.len() + 1);
         let content = format!(
             "email,name,note,crm id\n\
              a@example.com{wide}\n\
@@ -55,7 +58,7 @@ async fn a_row_that_is_too_much_costs_that_row_only() {
         );
         let result = fixture.import(content).await;
         assert_eq!(counts(&result), [2, 0, 0, 0, 5]);
-        let after = 4 + i64::try_from(MAX_CELL / 5 + 1).expect("small");
+        let after = 4 + i64::try_from(MAX_CELL / LINE.len() + 1).expect("small");
         let found = reasons(&fixture).await;
         for ((line, reason), (at, words)) in found.iter().zip([
             (2, "10001 cells"),
