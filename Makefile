@@ -1,6 +1,6 @@
 # What one does with this repository; `make help` lists it.
 .DEFAULT_GOAL := help
-.PHONY: help run test kill-test chaos crm-test check bench schema fmt tools
+.PHONY: help run test kill-test chaos crm-test fuzz check bench schema fmt tools
 
 help: ## this list
 	@sed -n 's/^\([a-z-]*\):.*## \(.*\)/make \1\t\2/p' Makefile
@@ -30,7 +30,10 @@ crm-test: tools ## 200,000 persons read from a CRM outside, 100,000 put on a sel
 	@NACHFASS_TEST_CRM=100000 scripts/services.sh run \
 		cargo nextest run -p nachfass --test it everybody_gets_on --no-capture
 
-check: tools ## formatting, lints, arrows between crates, lengths, licences, schema.graphql and a client made from it
+fuzz: ## feed every target hostile input for SECONDS each; TARGETS="email time" for some of them (docs/FUZZING.md)
+	@scripts/fuzz.sh $(or $(SECONDS),30) $(TARGETS)
+
+check: tools ## formatting, lints, arrows, lengths, licences, sources, advisories, schema.graphql and a client made from it
 	cargo fmt --all --check
 	scripts/lengths.sh
 	cargo clippy --workspace --all-targets -- -D warnings
@@ -38,6 +41,10 @@ check: tools ## formatting, lints, arrows between crates, lengths, licences, sch
 	scripts/arrows.sh
 	scripts/licences.sh --self-test
 	scripts/licences.sh
+	scripts/sources.sh --self-test
+	scripts/sources.sh
+	scripts/advisories.sh --self-test
+	scripts/advisories.sh
 	scripts/schema.sh --check
 	scripts/client.sh
 

@@ -21,6 +21,7 @@ migration  :                           : actix- async-graphql apalis reqwest
 domain     :                           : sea- sqlx actix- async-graphql apalis reqwest tokio
 bench      :                           : sea- sqlx actix- async-graphql apalis reqwest
 crm-testing : domain                   : sea- sqlx actix- async-graphql apalis reqwest
+fuzzing    : api service connectors domain : sea- sqlx actix- apalis reqwest
 '
 
 # The direct dependencies of crate $1, one name a line. The first line of the tree is the crate itself.

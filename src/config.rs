@@ -30,7 +30,7 @@ pub use crm::{CrmConfig, CrmKind, SuperOfficeAuth, SuperOfficeConfig};
 pub use error::ConfigError;
 pub use limits::LimitsConfig;
 pub use secret::{Secret, SecretKey, SecretKeyError};
-pub use storage::{ExportsConfig, StorageConfig};
+pub use storage::{ExportsConfig, StorageConfig, UploadsConfig};
 
 /// The defaults with their description, as `nachfass config default` prints them.
 pub const DEFAULT: &str = include_str!("config.default.toml");
@@ -80,6 +80,8 @@ pub struct Config {
     pub storage: StorageConfig,
     /// How exported files are given out.
     pub exports: ExportsConfig,
+    /// How much may be uploaded and imported.
+    pub uploads: UploadsConfig,
     /// What is done again and again.
     pub schedule: ScheduleConfig,
     /// How corrections of addresses are looked for.
@@ -162,13 +164,16 @@ impl Config {
         Ok(config)
     }
 
+    /// The SQLite file in `data_dir`.
+    pub const SQLITE_FILE: &str = "nachfass.sqlite";
+
     /// The database to connect to: the configured one, or the SQLite file in `data_dir`.
     #[must_use]
     pub fn database_url(&self) -> Secret {
         if !self.database_url.is_empty() {
             return self.database_url.clone();
         }
-        let file = self.data_dir.join("nachfass.sqlite").to_string_lossy().into_owned();
+        let file = self.data_dir.join(Self::SQLITE_FILE).to_string_lossy().into_owned();
         // The three characters that mean something else in a URL's path.
         let file = file.replace('%', "%25").replace('?', "%3F").replace('#', "%23");
         Secret::from(format!("sqlite://{file}?mode=rwc"))

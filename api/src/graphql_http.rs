@@ -97,7 +97,7 @@ fn is_refused(response: &BatchResponse) -> bool {
     matches!(response, BatchResponse::Single(response) if is_refused(response))
 }
 
-fn parse(body: &[u8]) -> Result<BatchRequest, ApiError> {
+pub(crate) fn parse(body: &[u8]) -> Result<BatchRequest, ApiError> {
     if json_nesting(body) > MAX_NESTING {
         return Err(ApiError::BadRequest(format!("the JSON of the body may be nested {MAX_NESTING} deep at most")));
     }

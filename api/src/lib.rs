@@ -11,6 +11,9 @@ mod connections;
 mod crm_webhook;
 pub mod errors;
 mod exports;
+#[cfg(feature = "fuzzing")]
+#[doc(hidden)]
+pub mod fuzzing;
 mod graphiql;
 pub mod graphql;
 mod graphql_http;
@@ -43,6 +46,7 @@ use tokio_util::sync::CancellationToken;
 
 use crate::concurrency::Concurrency;
 use crate::connections::Connections;
+use crate::body::budget::Budget;
 use crate::errors::ApiError;
 use crate::graphql::Schema;
 use crate::health::Probe;
@@ -69,6 +73,8 @@ pub struct AppState {
     sign_in_limits: Arc<SignInLimits>,
     graphql: GraphqlThreads,
     concurrency: Arc<Concurrency>,
+    /// What the bodies of webhooks may hold together.
+    bodies: Budget,
     /// Cancelled when the program stops: what has no end of its own ends then.
     stopping: CancellationToken,
 }
@@ -85,8 +91,8 @@ impl AppState {
     ) -> Self {
         let sign_in_limits = Arc::new(SignInLimits::new());
         let concurrency = Arc::new(Concurrency::new(options.max_sockets, options.max_subscriptions));
-        let stopping = CancellationToken::new();
-        Self { services, schema, ingest, probe, options, sign_in_limits, graphql, concurrency, stopping }
+        let (bodies, stopping) = (Budget::default(), CancellationToken::new());
+        Self { services, schema, ingest, probe, options, sign_in_limits, graphql, concurrency, bodies, stopping }
     }
 }
 

@@ -71,11 +71,21 @@ impl IngestDoor for FakeDoor {
         }
     }
 
+    fn admit(&self, source: &str, headers: &[(String, String)]) -> Result<(), IngestOutcome> {
+        let stranger = headers.iter().any(|(name, _)| name == "x-stranger");
+        match self.known(source) {
+            None => Err(IngestOutcome::UnknownSource),
+            Some(_) if stranger => Err(IngestOutcome::NotAuthentic { challenge: true }),
+            Some(_) => Ok(()),
+        }
+    }
+
     fn receive<'a>(
         &'a self,
         _source: &'a str,
         headers: Vec<(String, String)>,
         body: Vec<u8>,
+        _hold: Box<dyn Send>,
     ) -> BoxFuture<'a, IngestOutcome> {
         assert!(headers.iter().all(|(name, _)| name != "content-encoding" && name != "content-length"));
         let outcome = match body.as_slice() {

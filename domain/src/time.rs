@@ -67,10 +67,10 @@ impl Timestamp {
         self.0.div_euclid(1_000_000)
     }
 
-    /// The beginning of the UTC hour that this moment lies in.
+    /// The beginning of the UTC hour that this moment lies in; saturates at the beginning of the range.
     #[must_use]
     pub const fn hour(self) -> Self {
-        Self(self.0 - self.0.rem_euclid(Self::HOUR))
+        Self(self.0.saturating_sub(self.0.rem_euclid(Self::HOUR)))
     }
 
     /// This moment moved by `micros` microseconds; saturates at the ends of the range.
@@ -141,6 +141,11 @@ mod tests {
         assert_eq!(Timestamp::from_float_seconds(1_521_472_262.908_181), Some(Timestamp(1_521_472_262_908_181)));
         assert_eq!(Timestamp::from_float_seconds(f64::NAN), None);
         assert_eq!(Timestamp::from_float_seconds(1e300), None);
+    }
+
+    #[test]
+    fn the_earliest_moment_has_an_hour() {
+        assert_eq!(Timestamp(i64::MIN).hour(), Timestamp(i64::MIN));
     }
 
     proptest! {

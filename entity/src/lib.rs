@@ -33,6 +33,7 @@ pub mod link_statistics;
 pub mod message;
 pub mod person;
 pub mod person_email;
+pub mod privacy;
 pub mod project;
 pub mod project_member;
 pub mod recipient;

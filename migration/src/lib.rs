@@ -14,6 +14,7 @@ mod m20261125_000002_follow_up;
 mod m20261126_000003_crm;
 mod m20261126_000004_reminders_and_corrections;
 mod m20261127_000005_accounts;
+mod m20261127_000006_uploads;
 
 /// Applies the migrations in their order.
 #[derive(Debug)]
@@ -28,6 +29,7 @@ impl MigratorTrait for Migrator {
             Box::new(m20261126_000003_crm::Migration),
             Box::new(m20261126_000004_reminders_and_corrections::Migration),
             Box::new(m20261127_000005_accounts::Migration),
+            Box::new(m20261127_000006_uploads::Migration),
         ]
     }
 }

@@ -25,6 +25,8 @@ use crate::prune::Retention;
 use crate::statistics::Campaign;
 use crate::subject::{Role, Subject};
 use crate::together::Together;
+use crate::uploads::FileLimits;
+use crate::uploads::limits::Underway;
 
 /// What all use cases need; cheap to clone.
 #[derive(Clone)]
@@ -57,6 +59,10 @@ pub struct Services {
     lease_seconds: i64,
     /// For how long things are kept.
     pub(crate) retention: Retention,
+    /// How much may be uploaded and imported.
+    pub(crate) files: FileLimits,
+    /// The uploads that go on.
+    pub(crate) uploading: Underway,
 }
 
 impl Services {
@@ -84,7 +90,16 @@ impl Services {
             due,
             lease_seconds,
             retention,
+            files: FileLimits::default(),
+            uploading: Underway::default(),
         }
+    }
+
+    /// The same with other limits of uploads and imports.
+    #[must_use]
+    pub const fn with_file_limits(mut self, files: FileLimits) -> Self {
+        self.files = files;
+        self
     }
 
     /// The same that keeps things for other times.

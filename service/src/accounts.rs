@@ -42,6 +42,8 @@ pub use manage::{Lockout, UserChange};
 pub use own::OwnAccount;
 pub use refusals::Reason;
 pub use secret::Secret;
+#[cfg(feature = "fuzzing")]
+pub(crate) use secret::hash as secret_hash;
 pub use sessions::SESSION_SECONDS;
 pub use sign_in::{Attempt, Network, SignInAnswer, SignedIn};
 pub use strength::MIN_PASSWORD_LENGTH;

@@ -1,6 +1,7 @@
 //! Who changed what: written in the transaction of the change.
 
 use domain::Timestamp;
+use domain::text::cut;
 use entity::audit_entry;
 use sea_orm::ActiveValue::{NotSet, Set};
 use sea_orm::sea_query::Expr;
@@ -12,6 +13,9 @@ use crate::error::Result;
 use crate::recipients::paging::{Count, List, Order, Page, PageArgs};
 use crate::recipients::sql::{Cells, Sql, escape_like};
 use crate::subject::Subject;
+
+/// As long what was changed may be called, in characters.
+const MAX_OBJECT: usize = 500;
 
 /// Writes an audit entry. `object` is `kind:id`; `detail` holds no personal data.
 ///
@@ -72,7 +76,7 @@ fn entry(
         at: Set(at.micros()),
         subject: Set(subject.id.clone()),
         action: Set(action.to_owned()),
-        object: Set(object),
+        object: Set(cut(&object, MAX_OBJECT)),
         detail: Set(detail.map(ToString::to_string)),
     }
 }

@@ -22,12 +22,16 @@ pub mod error;
 pub mod events;
 pub mod exports;
 pub mod facts_row;
+#[cfg(feature = "fuzzing")]
+#[doc(hidden)]
+pub mod fuzzing;
 pub mod import;
 pub mod ingest;
 pub mod jobs;
 pub(crate) mod keys;
 #[cfg(test)]
 mod migration_tests;
+mod privacy;
 pub mod prune;
 pub mod recipients;
 pub mod recount;

@@ -5,6 +5,7 @@ mod connections;
 mod files;
 mod graphql;
 mod ingest;
+mod supply;
 
 use crate::harness::Process;
 

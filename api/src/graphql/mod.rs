@@ -46,7 +46,11 @@ mod user;
 mod viewer;
 mod words;
 
+#[cfg(feature = "fuzzing")]
+pub(crate) use filter::RecipientFilterInput;
 pub use limits::json_nesting;
+#[cfg(feature = "fuzzing")]
+pub(crate) use node::Key;
 pub use schema::{Schema, build_schema, sdl};
 
 /// The id under which the API knows a campaign, for commands that name one.

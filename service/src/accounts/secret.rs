@@ -69,7 +69,7 @@ fn random() -> String {
 }
 
 /// The SHA-256 of a secret, hexadecimal: how the database knows it. `None` for a text that cannot be one of ours.
-pub(super) fn hash(secret: &str) -> Option<String> {
+pub(crate) fn hash(secret: &str) -> Option<String> {
     (!secret.is_empty() && secret.len() <= MAX_LENGTH).then(|| sha256(secret))
 }
 

@@ -23,13 +23,13 @@ impl TokenKey {
     }
 
     /// A token under its name. Without a nonce: the same token under the same name looks the same, and nothing else can be told.
-    fn seal(&self, name: &str, secret: &str) -> Result<Vec<u8>> {
+    pub(crate) fn seal(&self, name: &str, secret: &str) -> Result<Vec<u8>> {
         let sealed = self.0.encrypt(&Nonce::default(), Payload { msg: secret.as_bytes(), aad: name.as_bytes() });
         sealed.map_err(|_| ServiceError::Inconsistent("a token could not be sealed".to_owned()))
     }
 
     /// `None` where it was sealed with another key, or under another name.
-    fn open(&self, name: &str, sealed: &[u8]) -> Option<String> {
+    pub(crate) fn open(&self, name: &str, sealed: &[u8]) -> Option<String> {
         let opened = self.0.decrypt(&Nonce::default(), Payload { msg: sealed, aad: name.as_bytes() }).ok()?;
         String::from_utf8(opened).ok()
     }

@@ -34,12 +34,12 @@ impl LinkKey {
     }
 
     /// The signature of a link to the file `id` that ends `expires` seconds after the epoch.
-    fn sign(&self, id: &str, expires: i64) -> Option<String> {
+    pub(crate) fn sign(&self, id: &str, expires: i64) -> Option<String> {
         Some(URL_SAFE_NO_PAD.encode(self.mac(id, expires)?.finalize().into_bytes()))
     }
 
     /// Whether it is that signature; compared in constant time.
-    fn verify(&self, id: &str, expires: i64, signature: &str) -> bool {
+    pub(crate) fn verify(&self, id: &str, expires: i64, signature: &str) -> bool {
         let Ok(signature) = URL_SAFE_NO_PAD.decode(signature) else { return false };
         self.mac(id, expires).is_some_and(|mac| mac.verify_slice(&signature).is_ok())
     }
