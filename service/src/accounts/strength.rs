@@ -42,7 +42,9 @@ pub(super) async fn require(field: &'static str, password: &str, email: &str) ->
 fn weakness(password: &str, email: &str) -> Option<String> {
     let judged: String = password.chars().take(JUDGED_CHARACTERS).collect();
     let (local, domain) = email.rsplit_once('@').unwrap_or((email, ""));
-    let mut known = vec![email, local, domain, "nachfass"];
+    // Guesses grow with the number of parts, so the whole name counts as one.
+    let name: String = local.chars().filter(|character| character.is_alphanumeric()).collect();
+    let mut known = vec![email, local, domain, "nachfass", &name];
     known.extend(email.split(|character: char| !character.is_alphanumeric()).filter(|part| part.len() > 2));
     let entropy = zxcvbn(&judged, &known);
     if entropy.score() >= WORST {
