@@ -21,6 +21,7 @@ use std::path::{Path, PathBuf};
 
 use connectors::sources::SourceSettings;
 use serde::{Deserialize, Serialize};
+use service::accounts::SignInOptions;
 use service::prune::Retention;
 
 pub use alerts::AlertsConfig;
@@ -29,7 +30,7 @@ pub use crm::{CrmConfig, CrmKind, SuperOfficeAuth, SuperOfficeConfig};
 pub use error::ConfigError;
 pub use limits::LimitsConfig;
 pub use secret::{Secret, SecretKey, SecretKeyError};
-pub use storage::{ExportsConfig, StorageConfig};
+pub use storage::{ExportsConfig, StorageConfig, UploadsConfig};
 
 /// The defaults with their description, as `nachfass config default` prints them.
 pub const DEFAULT: &str = include_str!("config.default.toml");
@@ -57,6 +58,12 @@ pub struct Config {
     pub secret_key: Secret,
     /// Where apalis's board answers; empty for nowhere.
     pub board_listen: String,
+    /// The address of the first admin; empty for one that nobody can guess.
+    pub first_admin: String,
+    /// For how many hours a session may be idle; 0: as long as it lasts.
+    pub session_idle_hours: u32,
+    /// Whether admins without a second factor are kept out.
+    pub require_totp_for_admins: bool,
     /// What is logged: a level, or directives for single modules.
     pub log: String,
     /// How a line of the log looks.
@@ -73,6 +80,8 @@ pub struct Config {
     pub storage: StorageConfig,
     /// How exported files are given out.
     pub exports: ExportsConfig,
+    /// How much may be uploaded and imported.
+    pub uploads: UploadsConfig,
     /// What is done again and again.
     pub schedule: ScheduleConfig,
     /// How corrections of addresses are looked for.
@@ -155,13 +164,16 @@ impl Config {
         Ok(config)
     }
 
+    /// The SQLite file in `data_dir`.
+    pub const SQLITE_FILE: &str = "nachfass.sqlite";
+
     /// The database to connect to: the configured one, or the SQLite file in `data_dir`.
     #[must_use]
     pub fn database_url(&self) -> Secret {
         if !self.database_url.is_empty() {
             return self.database_url.clone();
         }
-        let file = self.data_dir.join("nachfass.sqlite").to_string_lossy().into_owned();
+        let file = self.data_dir.join(Self::SQLITE_FILE).to_string_lossy().into_owned();
         // The three characters that mean something else in a URL's path.
         let file = file.replace('%', "%25").replace('?', "%3F").replace('#', "%23");
         Secret::from(format!("sqlite://{file}?mode=rwc"))
@@ -176,6 +188,15 @@ impl Config {
             SecretKey::load_or_create(&self.data_dir)
         } else {
             SecretKey::decode(self.secret_key.expose()).ok_or(SecretKeyError::Configured)
+        }
+    }
+
+    /// How people sign in.
+    #[must_use]
+    pub fn sign_in_options(&self) -> SignInOptions {
+        SignInOptions {
+            idle_seconds: i64::from(self.session_idle_hours).saturating_mul(3_600),
+            require_totp_for_admins: self.require_totp_for_admins,
         }
     }
 

@@ -11,6 +11,7 @@ use service::exports::ExportOptions;
 use service::{Access, Db, DbOptions, Services, Subject};
 
 use crate::config::Config;
+use crate::private;
 
 /// An installation, opened; cheap to clone.
 #[derive(Clone)]
@@ -47,6 +48,7 @@ impl Installation {
             .mode(0o700)
             .create(&config.data_dir)
             .with_context(|| format!("while making the data folder {}", config.data_dir.display()))?;
+        private::tighten(&config);
         let secret = config.secret_key().context("while reading the secret key")?;
         let options = DbOptions {
             url: config.database_url().expose().to_owned(),
@@ -56,7 +58,9 @@ impl Installation {
         let clock: Arc<dyn Clock> = Arc::new(SystemClock);
         let services = Services::new(db.clone(), clock.clone(), secret.expose(), &config.data_dir)
             .with_lease(config.worker.lease_seconds.get().into())
-            .with_retention(config.retention);
+            .with_retention(config.retention)
+            .with_sign_in(config.sign_in_options())
+            .with_file_limits(config.uploads.limits());
         // TLS for what goes out: one implementation of cryptography for the whole process.
         rustls::crypto::ring::default_provider().install_default().ok();
         let files = config.storage.open(&config.data_dir).context("while opening the storage for exports")?;

@@ -6,4 +6,5 @@ pub mod demo;
 mod demonstration;
 pub mod installation;
 pub mod logging;
+mod private;
 pub mod serving;

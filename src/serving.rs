@@ -14,7 +14,7 @@ use connectors::http::HttpsFetch;
 use connectors::mx::Exchanges;
 use connectors::notify::Notifier;
 use connectors::sources::Sources;
-use service::accounts::Secret;
+use service::accounts::FirstAdmin;
 use service::apply::Applier;
 use service::changes::Changes;
 use service::ingest::Inbox;
@@ -201,12 +201,19 @@ impl Serving {
         &self.installation.config.public_url
     }
 
-    /// Makes the first admin, where there is nobody; answers the password.
+    /// Makes the first admin, where there is nobody.
     ///
     /// # Errors
     /// Those of the database.
-    pub async fn first_admin(&self, email: &str) -> anyhow::Result<Option<Secret>> {
+    pub async fn first_admin(&self) -> anyhow::Result<Option<FirstAdmin>> {
+        let email = Some(self.installation.config.first_admin.as_str()).filter(|email| !email.is_empty());
         Ok(self.installation.services.first_admin(email).await?)
+    }
+
+    /// Whether admins need a second factor.
+    #[must_use]
+    pub const fn requires_totp(&self) -> bool {
+        self.installation.config.require_totp_for_admins
     }
 
     /// Runs something beside the parts; its failure ends them, its end does not.

@@ -1,4 +1,7 @@
-//! The files that pages load. They are in the binary; their addresses carry the version, so that browsers may keep them.
+//! The files that pages load. They are in the binary; their addresses carry a tag of their content, so that browsers may keep them.
+
+use std::hash::{DefaultHasher, Hash, Hasher};
+use std::sync::LazyLock;
 
 use actix_web::HttpResponse;
 use actix_web::http::header::CACHE_CONTROL;
@@ -32,6 +35,16 @@ pub async fn page_file(name: Path<String>) -> Result<HttpResponse, ApiError> {
 /// `GET /graphiql/{file}`
 pub async fn graphiql_file(name: Path<String>) -> Result<HttpResponse, ApiError> {
     find(&GRAPHIQL, &name)
+}
+
+/// What stands in the addresses of the files, and changes when one of them does. It says nothing about the version.
+pub fn tag() -> &'static str {
+    static TAG: LazyLock<String> = LazyLock::new(|| {
+        let mut hasher = DefaultHasher::new();
+        PAGE.iter().chain(&GRAPHIQL).for_each(|(_, _, content)| content.hash(&mut hasher));
+        format!("{:016x}", hasher.finish())
+    });
+    &TAG
 }
 
 fn find(files: &[File], name: &str) -> Result<HttpResponse, ApiError> {

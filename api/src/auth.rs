@@ -11,7 +11,7 @@ use actix_web::web::Data;
 use actix_web::{FromRequest, HttpRequest};
 use futures::FutureExt;
 use futures::future::LocalBoxFuture;
-use service::{Access, Services};
+use service::{Access, Services, Subject};
 
 use crate::errors::ApiError;
 use crate::{ApiOptions, AppState};
@@ -54,6 +54,20 @@ impl Credential {
             Self::Session(secret) => services.authenticate_session(secret).await?,
         };
         Ok(subject.map(|subject| services.access(subject)))
+    }
+}
+
+impl Credential {
+    /// Whose it is, without counting a session as used: for a socket, which is to ask every two seconds. Then whoever is locked out loses
+    /// it within five seconds in every process (each remembers an answer for one second), and a socket alone keeps no session.
+    ///
+    /// # Errors
+    /// Where the database fails.
+    pub async fn holder(&self, services: &Services) -> Result<Option<Subject>, ApiError> {
+        Ok(match self {
+            Self::Token(secret) => services.authenticate_token(secret).await?,
+            Self::Session(secret) => services.session_holder(secret).await?,
+        })
     }
 }
 
@@ -122,7 +136,29 @@ pub fn cookie_name(options: &ApiOptions) -> &'static str {
 #[must_use]
 pub fn cookie(options: &ApiOptions, secret: Option<&str>) -> Cookie<'static> {
     let seconds = if secret.is_some() { service::accounts::SESSION_SECONDS } else { 0 };
-    Cookie::build(cookie_name(options), secret.unwrap_or_default().to_owned())
+    build(options, cookie_name(options), secret.unwrap_or_default(), seconds)
+}
+
+/// The name of the cookie that makes a browser known.
+#[must_use]
+pub fn device_cookie_name(options: &ApiOptions) -> &'static str {
+    if options.is_https() { "__Host-nachfass-device" } else { "nachfass-device" }
+}
+
+/// What makes the browser known that a request comes from.
+#[must_use]
+pub fn device(request: &HttpRequest, options: &ApiOptions) -> Option<String> {
+    request.cookie(device_cookie_name(options)).map(|cookie| cookie.value().to_owned())
+}
+
+/// The cookie that makes a browser known.
+#[must_use]
+pub fn device_cookie(options: &ApiOptions, device: &str) -> Cookie<'static> {
+    build(options, device_cookie_name(options), device, service::accounts::Device::SECONDS)
+}
+
+fn build(options: &ApiOptions, name: &'static str, value: &str, seconds: i64) -> Cookie<'static> {
+    Cookie::build(name, value.to_owned())
         .path("/")
         .http_only(true)
         .same_site(SameSite::Strict)

@@ -1,7 +1,12 @@
 //! Bodies of requests, read and decompressed within limits.
 //!
 //! The framework's own decompression turns each chunk into as much as it holds before anybody can count it: a few kilobytes of
-//! Brotli may be gigabytes. Here the compressed body is collected first, and its decompression stops at the limit.
+//! Brotli may be gigabytes. Here the compressed body is collected first, then its size is found out, and only then does it get memory.
+//!
+//! Bodies of requests whose sender is not known yet share a [`Budget`](budget::Budget): none of them takes memory that is not counted.
+
+pub mod budget;
+mod pieces;
 
 use std::io::Read;
 use std::time::Duration;
@@ -12,9 +17,13 @@ use actix_web::{HttpMessage, HttpRequest};
 use futures::StreamExt;
 
 use crate::errors::ApiError;
+use budget::{Budget, Hold};
+use pieces::Pieces;
 
 /// As long a client may take for a whole body (uploads have a limit of their own).
 const TIME_LIMIT: Duration = Duration::from_secs(30);
+/// As long a client may send nothing of a body that others wait for room for.
+const PAUSE_LIMIT: Duration = Duration::from_secs(10);
 
 /// How a body is compressed.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -65,29 +74,67 @@ pub async fn read_plain(request: &HttpRequest, payload: Payload, limit: usize) -
     read(request, payload, limit).await
 }
 
-/// Reads and decompresses a body.
+/// A body in memory, and its part of the budget.
+pub struct Held {
+    /// The body, decompressed.
+    pub bytes: Vec<u8>,
+    /// To be kept as long as the bytes are.
+    pub hold: Hold,
+}
+
+/// Reads and decompresses a body within a budget.
 ///
 /// # Errors
-/// Where it is larger than `limit` bytes before or after decompression, damaged, cut off or too slow.
-pub async fn read_decompressed(request: &HttpRequest, payload: Payload, limit: usize) -> Result<Bytes, ApiError> {
+/// Where it is larger than `limit` bytes before or after decompression, damaged, cut off or too slow, or the budget is used up.
+pub async fn read_decompressed(
+    request: &HttpRequest,
+    payload: Payload,
+    limit: usize,
+    budget: &Budget,
+) -> Result<Held, ApiError> {
     let encoding = Encoding::of(request)?;
-    let body = read(request, payload, limit).await?;
+    announced(request, limit)?;
+    let mut hold = budget.request()?;
+    let collected = tokio::time::timeout(TIME_LIMIT, pieces(payload, limit, &mut hold));
+    let bytes = collected.await.map_err(|_| ApiError::TooSlow)??;
     if encoding == Encoding::Identity {
-        return Ok(body);
+        return Ok(Held { bytes, hold });
     }
-    let work = tokio::task::spawn_blocking(move || decompress(encoding, &body, limit));
+    let turn = budget.turn().await;
+    // Both go along: the work goes on where the client hangs up.
+    let work = tokio::task::spawn_blocking(move || {
+        let held = decompress(encoding, bytes, limit, hold);
+        drop(turn);
+        held
+    });
     work.await.map_err(|error| ApiError::Fault(Box::new(error)))?
 }
 
-async fn read(request: &HttpRequest, payload: Payload, limit: usize) -> Result<Bytes, ApiError> {
-    let announced =
-        request.headers().get(header::CONTENT_LENGTH).and_then(|value| value.to_str().ok()?.parse::<usize>().ok());
-    if announced.is_some_and(|length| length > limit) {
-        return Err(too_large(limit));
+/// Takes a body as it comes; no chunk stays that is not counted.
+async fn pieces(mut payload: Payload, limit: usize, hold: &mut Hold) -> Result<Vec<u8>, ApiError> {
+    let mut body = Pieces::default();
+    loop {
+        let next = tokio::time::timeout(PAUSE_LIMIT, payload.next());
+        let Some(chunk) = next.await.map_err(|_| ApiError::TooSlow)? else { return Ok(body.join()) };
+        let chunk = chunk.map_err(|_| ApiError::BadRequest("the body is cut off".to_owned()))?;
+        if body.len() + chunk.len() > limit {
+            return Err(too_large(limit));
+        }
+        hold.resize(body.len() + chunk.len())?;
+        body.push(&chunk);
     }
-    tokio::time::timeout(TIME_LIMIT, collect(payload, announced.unwrap_or(0), limit))
-        .await
-        .map_err(|_| ApiError::TooSlow)?
+}
+
+/// What the request says of the length of its body; refuses it at once where that is too much.
+fn announced(request: &HttpRequest, limit: usize) -> Result<usize, ApiError> {
+    let length = request.headers().get(header::CONTENT_LENGTH);
+    let length = length.and_then(|value| value.to_str().ok()?.parse::<usize>().ok()).unwrap_or(0);
+    if length > limit { Err(too_large(limit)) } else { Ok(length) }
+}
+
+async fn read(request: &HttpRequest, payload: Payload, limit: usize) -> Result<Bytes, ApiError> {
+    let announced = announced(request, limit)?;
+    tokio::time::timeout(TIME_LIMIT, collect(payload, announced, limit)).await.map_err(|_| ApiError::TooSlow)?
 }
 
 async fn collect(mut payload: Payload, announced: usize, limit: usize) -> Result<Bytes, ApiError> {
@@ -103,27 +150,41 @@ async fn collect(mut payload: Payload, announced: usize, limit: usize) -> Result
     Ok(body.freeze())
 }
 
-fn decompress(encoding: Encoding, body: &[u8], limit: usize) -> Result<Bytes, ApiError> {
+/// Decompresses twice: first only to see how long the body becomes, then into memory that has been counted.
+fn decompress(encoding: Encoding, compressed: Vec<u8>, limit: usize, mut hold: Hold) -> Result<Held, ApiError> {
+    let length = length(reader(encoding, &compressed), limit)?;
+    hold.resize(compressed.len() + length)?;
+    let mut bytes = Vec::with_capacity(length);
+    reader(encoding, &compressed).take(as_u64(length)).read_to_end(&mut bytes).map_err(|_| damaged())?;
+    drop(compressed);
+    hold.resize(bytes.len())?;
+    Ok(Held { bytes, hold })
+}
+
+fn reader(encoding: Encoding, body: &[u8]) -> Box<dyn Read + '_> {
     match encoding {
-        Encoding::Identity => take(body, limit),
-        Encoding::Gzip => take(flate2::read::MultiGzDecoder::new(body), limit),
-        Encoding::Deflate => take(flate2::read::ZlibDecoder::new(body), limit),
-        Encoding::Brotli => take(brotli_decompressor::Decompressor::new(body, 8 * 1024), limit),
+        Encoding::Identity => Box::new(body),
+        Encoding::Gzip => Box::new(flate2::read::MultiGzDecoder::new(body)),
+        Encoding::Deflate => Box::new(flate2::read::ZlibDecoder::new(body)),
+        Encoding::Brotli => Box::new(brotli_decompressor::Decompressor::new(body, 8 * 1024)),
     }
 }
 
-/// Reads one byte more than allowed at most: then it is too large.
-fn take(reader: impl Read, limit: usize) -> Result<Bytes, ApiError> {
-    let mut body = Vec::new();
-    let most = u64::try_from(limit).unwrap_or(u64::MAX).saturating_add(1);
-    let read = reader.take(most).read_to_end(&mut body);
-    read.map_err(|_| ApiError::BadRequest("the body is not what its Content-Encoding says".to_owned()))?;
-    if body.len() > limit {
-        return Err(too_large(limit));
-    }
-    Ok(body.into())
+/// How many bytes there are to be read; those beyond one more than allowed are not looked at.
+fn length(reader: impl Read, limit: usize) -> Result<usize, ApiError> {
+    let mut within = reader.take(as_u64(limit).saturating_add(1));
+    let length = std::io::copy(&mut within, &mut std::io::sink()).map_err(|_| damaged())?;
+    usize::try_from(length).ok().filter(|length| *length <= limit).ok_or_else(|| too_large(limit))
+}
+
+fn damaged() -> ApiError {
+    ApiError::BadRequest("the body is not what its Content-Encoding says".to_owned())
+}
+
+fn as_u64(size: usize) -> u64 {
+    u64::try_from(size).unwrap_or(u64::MAX)
 }
 
 fn too_large(limit: usize) -> ApiError {
-    ApiError::TooLarge { limit: u64::try_from(limit).unwrap_or(u64::MAX) }
+    ApiError::TooLarge { limit: as_u64(limit) }
 }

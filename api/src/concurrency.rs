@@ -88,7 +88,11 @@ impl Concurrency {
     /// What one request of `subject` needs for expensive statements.
     #[must_use]
     pub fn heavy(&self, subject: &Subject) -> Heavy {
-        Heavy(Arc::new(Line { own: self.heavy_of_subjects.of(subject), all: self.heavy.clone(), turn: Arc::new(Semaphore::new(1)) }))
+        Heavy(Arc::new(Line {
+            own: self.heavy_of_subjects.of(subject),
+            all: self.heavy.clone(),
+            turn: Arc::new(Semaphore::new(1)),
+        }))
     }
 }
 

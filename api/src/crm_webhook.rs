@@ -16,8 +16,12 @@ pub async fn receive(state: Data<AppState>, request: HttpRequest, payload: Paylo
     if state.services.crm().is_builtin() {
         return Err(ApiError::NotFound);
     }
-    let body = body::read_decompressed(&request, payload, BODY_LIMIT).await?;
-    match state.services.hear_crm(&headers(&request), &body).await {
+    let headers = headers(&request);
+    if !state.services.crm().may_tell(&headers) {
+        return Err(ApiError::NotAuthentic { challenge: false });
+    }
+    let body = body::read_decompressed(&request, payload, BODY_LIMIT, &state.bodies).await?;
+    match state.services.hear_crm(&headers, &body.bytes).await {
         Ok(true) => Ok(HttpResponse::Ok().finish()),
         Ok(false) => Err(ApiError::NotAuthentic { challenge: false }),
         Err(error) => Err(error.into()),

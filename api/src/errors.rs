@@ -11,6 +11,7 @@ use actix_web::http::header::{self, HeaderValue};
 use actix_web::middleware::Next;
 use actix_web::{HttpMessage, HttpResponse, ResponseError};
 use serde_json::{Value, json};
+use service::uploads::UploadError;
 use service::{Refusal, RefusalCode, ServiceError};
 
 use crate::request_id::RequestId;
@@ -24,6 +25,12 @@ pub enum ApiError {
     /// Nobody is signed in.
     #[error("sign in, or send a valid API token as Authorization: Bearer …")]
     Unauthenticated,
+    /// The password is right, and the user has a second factor.
+    #[error("enter the code of your authenticator app, or a recovery code")]
+    CodeRequired,
+    /// The password is right, the code is not.
+    #[error("the code is wrong or was used already; wait for the next one")]
+    CodeRefused,
     /// What a provider posted is not proved to be the provider's.
     #[error("the signature or the credentials are wrong")]
     NotAuthentic {
@@ -69,6 +76,12 @@ pub enum ApiError {
         /// Seconds until the next attempt may succeed.
         retry_after: u64,
     },
+    /// Too many uploads go on at the same time.
+    #[error("{0}")]
+    TooManyUploads(String),
+    /// There is no room for an upload.
+    #[error("{0}")]
+    NoRoom(String),
     /// The client was too slow with its body.
     #[error("the body did not arrive in time")]
     TooSlow,
@@ -81,6 +94,9 @@ pub enum ApiError {
     /// The database is out of reach; the same request may succeed later.
     #[error("this cannot be served at the moment; try again")]
     Unavailable(#[source] Option<ServiceError>),
+    /// The requests under way hold as much memory as they may together; the same request may succeed later.
+    #[error("too many or too large requests are being received at the moment; try again in 5 s")]
+    Overloaded,
     /// A use case refused.
     #[error(transparent)]
     Refused(#[from] Refusal),
@@ -99,6 +115,17 @@ impl From<ServiceError> for ApiError {
     }
 }
 
+impl From<UploadError> for ApiError {
+    fn from(error: UploadError) -> Self {
+        match error {
+            UploadError::TooLarge { limit } => Self::TooLarge { limit },
+            UploadError::NoRoom(message) => Self::NoRoom(message),
+            UploadError::Busy => Self::TooManyUploads(error.to_string()),
+            UploadError::Service(error) => error.into(),
+        }
+    }
+}
+
 impl ApiError {
     /// The stable name of the reason.
     #[must_use]
@@ -106,6 +133,8 @@ impl ApiError {
         match self {
             Self::BadRequest(_) => "BAD_REQUEST",
             Self::Unauthenticated => "UNAUTHENTICATED",
+            Self::CodeRequired => "TOTP_REQUIRED",
+            Self::CodeRefused => "TOTP_INVALID",
             Self::NotAuthentic { .. } => "NOT_AUTHENTIC",
             Self::MissingHeader => "MISSING_HEADER",
             Self::ForeignOrigin => "FOREIGN_ORIGIN",
@@ -116,10 +145,12 @@ impl ApiError {
             Self::TooLarge { .. } => "TOO_LARGE",
             Self::AnswerTooLarge { .. } => "RESPONSE_TOO_LARGE",
             Self::UnsupportedMediaType(_) => "UNSUPPORTED_MEDIA_TYPE",
-            Self::TooManyRequests { .. } => "TOO_MANY_REQUESTS",
+            Self::TooManyRequests { .. } | Self::TooManyUploads(_) => "TOO_MANY_REQUESTS",
+            Self::NoRoom(_) => "NO_ROOM",
             Self::TooSlow => "TOO_SLOW",
             Self::TimeLimit { .. } => "TIME_LIMIT",
             Self::Unavailable(_) => "UNAVAILABLE",
+            Self::Overloaded => "OVERLOADED",
             Self::Refused(refusal) => match refusal.code {
                 RefusalCode::NotFound => "NOT_FOUND",
                 RefusalCode::Conflict => "CONFLICT",
@@ -153,7 +184,9 @@ impl ResponseError for ApiError {
     fn status_code(&self) -> StatusCode {
         match self {
             Self::BadRequest(_) => StatusCode::BAD_REQUEST,
-            Self::Unauthenticated | Self::NotAuthentic { .. } => StatusCode::UNAUTHORIZED,
+            Self::Unauthenticated | Self::CodeRequired | Self::CodeRefused | Self::NotAuthentic { .. } => {
+                StatusCode::UNAUTHORIZED
+            }
             Self::MissingHeader | Self::ForeignOrigin | Self::Forged => StatusCode::FORBIDDEN,
             Self::NotFound => StatusCode::NOT_FOUND,
             Self::Gone => StatusCode::GONE,
@@ -161,9 +194,10 @@ impl ResponseError for ApiError {
             Self::TooLarge { .. } => StatusCode::PAYLOAD_TOO_LARGE,
             Self::AnswerTooLarge { .. } => StatusCode::UNPROCESSABLE_ENTITY,
             Self::UnsupportedMediaType(_) => StatusCode::UNSUPPORTED_MEDIA_TYPE,
-            Self::TooManyRequests { .. } => StatusCode::TOO_MANY_REQUESTS,
+            Self::TooManyRequests { .. } | Self::TooManyUploads(_) => StatusCode::TOO_MANY_REQUESTS,
+            Self::NoRoom(_) => StatusCode::INSUFFICIENT_STORAGE,
             Self::TooSlow => StatusCode::REQUEST_TIMEOUT,
-            Self::Unavailable(_) => StatusCode::SERVICE_UNAVAILABLE,
+            Self::Unavailable(_) | Self::Overloaded => StatusCode::SERVICE_UNAVAILABLE,
             Self::TimeLimit { .. } => StatusCode::GATEWAY_TIMEOUT,
             Self::Refused(refusal) => match refusal.code {
                 RefusalCode::NotFound => StatusCode::NOT_FOUND,
@@ -185,7 +219,8 @@ impl ResponseError for ApiError {
                 response.insert_header((header::WWW_AUTHENTICATE, "Basic realm=\"nachfass\""))
             }
             Self::TooManyRequests { retry_after } => response.insert_header((header::RETRY_AFTER, *retry_after)),
-            Self::Unavailable(_) => response.insert_header((header::RETRY_AFTER, 5)),
+            Self::TooManyUploads(_) => response.insert_header((header::RETRY_AFTER, 10)),
+            Self::Unavailable(_) | Self::Overloaded => response.insert_header((header::RETRY_AFTER, 5)),
             _ => &mut response,
         };
         response.finish()

@@ -5,7 +5,7 @@ use actix_web::{HttpResponse, Responder};
 
 use crate::auth::SignedIn;
 use crate::errors::ApiError;
-use crate::index;
+use crate::{assets, index};
 
 const PAGE: &str = include_str!("../assets/graphiql/index.html");
 
@@ -23,5 +23,5 @@ pub async fn show(signed_in: Result<SignedIn, ApiError>) -> Result<impl Responde
     Ok(HttpResponse::Ok()
         .insert_header((CONTENT_SECURITY_POLICY, POLICY))
         .content_type("text/html; charset=utf-8")
-        .body(index::fill(PAGE, &[("version", index::VERSION)])))
+        .body(index::fill(PAGE, &[("files", assets::tag())])))
 }

@@ -201,7 +201,9 @@ mod tests {
         wait.await.expect("begun");
         asking.abort();
         assert!(dropped.await.is_err());
-        assert_eq!(threads.0.threads[0].busy.load(Ordering::Relaxed), 0);
+        while threads.0.threads[0].busy.load(Ordering::Relaxed) > 0 {
+            tokio::task::yield_now().await;
+        }
     }
 
     #[tokio::test]

@@ -210,9 +210,9 @@ impl Socket {
             None if signs.opened.elapsed() >= PATIENCE => return Err(because(INIT_TIMEOUT)),
             None => {}
             // With the database away nobody is thrown out.
-            Some(Accepted { credential, subject, .. }) => match credential.access(&self.state.services).await {
+            Some(Accepted { credential, subject, .. }) => match credential.holder(&self.state.services).await {
                 // With another role the socket would go on showing what the old one may see.
-                Ok(Some(access)) if access.subject().role == subject.role => {}
+                Ok(Some(holder)) if holder.role == subject.role => {}
                 Ok(_) => return Err(because(UNAUTHORIZED)),
                 Err(_) => {}
             },

@@ -2,12 +2,13 @@
 
 use std::time::Duration;
 
-use actix_web::HttpResponse;
 use actix_web::web::Data;
+use actix_web::{HttpRequest, HttpResponse};
 use futures::future::BoxFuture;
 use serde_json::json;
 
 use crate::AppState;
+use crate::auth::Credential;
 
 /// A probe that takes longer has failed.
 const TIME_LIMIT: Duration = Duration::from_secs(3);
@@ -103,13 +104,22 @@ pub async fn alive() -> HttpResponse {
     HttpResponse::Ok().json(json!({ "status": "alive" }))
 }
 
-/// `GET /readyz`: without the queue it is degraded, and still ready.
-pub async fn ready(state: Data<AppState>) -> HttpResponse {
+/// `GET /readyz`: without the queue it is degraded, and still ready. What is wrong is told to admins.
+pub async fn ready(state: Data<AppState>, request: HttpRequest) -> HttpResponse {
     let health = look(&state).await;
     let mut response = if health.is_ready() { HttpResponse::Ok() } else { HttpResponse::ServiceUnavailable() };
+    if !is_admin(&state, &request).await {
+        return response.json(json!({ "status": health.words() }));
+    }
     response.json(json!({
         "status": health.words(),
         "database": health.database.words(),
         "queue": health.queue.words(),
     }))
+}
+
+async fn is_admin(state: &AppState, request: &HttpRequest) -> bool {
+    let Some(credential) = Credential::of(request, &state.options) else { return false };
+    let access = tokio::time::timeout(TIME_LIMIT, credential.access(&state.services)).await;
+    access.is_ok_and(|access| access.is_ok_and(|access| access.is_some_and(|access| access.admin().is_ok())))
 }

@@ -1,4 +1,4 @@
-//! `/`: how the installation is, and where to go from here.
+//! `/`: where to go from here, and for admins how the installation is. Strangers are told nothing that helps to choose an attack.
 
 use actix_web::http::StatusCode;
 use actix_web::http::header::CONTENT_SECURITY_POLICY;
@@ -8,57 +8,88 @@ use service::{Role, Subject};
 
 use crate::auth::Credential;
 use crate::errors::ApiError;
-use crate::{AppState, health, security};
+use crate::{AppState, assets, health, security};
 
 const PAGE: &str = include_str!("../assets/index.html");
+const STATE: &str = include_str!("../assets/state.html");
 const SIGN_IN: &str = include_str!("../assets/sign-in.html");
 const ACCOUNT: &str = include_str!("../assets/account.html");
+const CODE: &str = include_str!("../assets/sign-in-code.html");
 const GRAPHIQL: &str = include_str!("../assets/graphiql-link.html");
 
-/// The version that the pages name, and by which browsers tell new files from cached ones.
-pub const VERSION: &str = env!("CARGO_PKG_VERSION");
+/// The version that admins are told.
+const VERSION: &str = env!("CARGO_PKG_VERSION");
 
 /// `GET /`
 pub async fn show(state: Data<AppState>, request: HttpRequest) -> Result<HttpResponse, ApiError> {
     let access = match Credential::of(&request, &state.options) {
-        // With the database away the page still tells just that.
+        // With the database away there is still a page.
         Some(credential) => credential.access(&state.services).await.inspect_err(ApiError::log).unwrap_or(None),
         None => None,
     };
-    Ok(page(&state, access.as_ref().map(service::Access::subject), None, StatusCode::OK).await)
+    let subject = access.as_ref().map(service::Access::subject);
+    Ok(page(&state, subject, &SignInForm::default(), StatusCode::OK).await)
 }
 
-/// The page for somebody, or for nobody, perhaps with what was wrong with signing in.
-pub async fn page(
-    state: &AppState,
-    subject: Option<&Subject>,
-    problem: Option<&str>,
-    status: StatusCode,
-) -> HttpResponse {
-    let health = health::look(state).await;
-    let html = fill(
-        PAGE,
-        &[
-            ("version", &escape(VERSION)),
-            ("state", health.words()),
-            ("database", health.database.words()),
-            ("queue", health.queue.words()),
-            ("account", &account(subject, problem)),
-        ],
-    );
+/// What the form for signing in shows.
+#[derive(Default)]
+pub struct SignInForm {
+    /// What was wrong with the last attempt.
+    pub problem: Option<String>,
+    /// The address of the last attempt.
+    pub email: String,
+    /// Whether it asks for the code of a second factor.
+    pub wants_code: bool,
+}
+
+/// The page for somebody, or for nobody with a form for signing in.
+pub async fn page(state: &AppState, subject: Option<&Subject>, form: &SignInForm, status: StatusCode) -> HttpResponse {
+    let state = match subject {
+        Some(subject) if subject.role >= Role::Admin => section(state).await,
+        _ => String::new(),
+    };
+    let html = fill(PAGE, &[("files", assets::tag()), ("state", &state), ("account", &account(subject, form))]);
     HttpResponse::build(status)
         .insert_header((CONTENT_SECURITY_POLICY, security::PAGE))
         .content_type("text/html; charset=utf-8")
         .body(html)
 }
 
-fn account(subject: Option<&Subject>, problem: Option<&str>) -> String {
+/// How the installation is.
+async fn section(state: &AppState) -> String {
+    let health = health::look(state).await;
+    let values = [
+        ("version", escape(VERSION)),
+        ("state", health.words().to_owned()),
+        ("database", health.database.words().to_owned()),
+        ("queue", health.queue.words().to_owned()),
+    ];
+    fill(STATE, &values.each_ref().map(|(name, value)| (*name, value.as_str())))
+}
+
+fn account(subject: Option<&Subject>, form: &SignInForm) -> String {
     let Some(subject) = subject else {
-        let problem = problem.map(|problem| format!("<p class=\"problem\" role=\"alert\">{}</p>", escape(problem)));
-        return fill(SIGN_IN, &[("problem", &problem.unwrap_or_default())]);
+        return sign_in_form(form);
     };
     let graphiql = if subject.role >= Role::Admin { GRAPHIQL } else { "" };
     fill(ACCOUNT, &[("name", &escape(&subject.name)), ("role", subject.role.name()), ("graphiql", graphiql)])
+}
+
+fn sign_in_form(form: &SignInForm) -> String {
+    let problem = form.problem.as_deref().map(escape);
+    let problem = problem.map(|problem| format!("<p class=\"problem\" role=\"alert\">{problem}</p>"));
+    const FOCUS: &str = " autofocus";
+    let (first, second) = if form.email.is_empty() { (FOCUS, "") } else { ("", FOCUS) };
+    fill(
+        SIGN_IN,
+        &[
+            ("problem", &problem.unwrap_or_default()),
+            ("email", &escape(&form.email)),
+            ("first", first),
+            ("second", second),
+            ("code", if form.wants_code { CODE } else { "" }),
+        ],
+    )
 }
 
 /// Puts values, already escaped, in the place of `{{name}}`. A value is not searched for further names.

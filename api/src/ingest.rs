@@ -9,7 +9,7 @@ use domain::Provider;
 use futures::future::BoxFuture;
 
 use crate::AppState;
-use crate::body;
+use crate::body::{self, Held};
 use crate::errors::ApiError;
 
 /// The largest body, after decompression.
@@ -20,12 +20,19 @@ pub trait IngestDoor: Send + Sync {
     /// The provider of a source; `None` where there is no such source.
     fn known(&self, source: &str) -> Option<Provider>;
 
-    /// Takes a request: `headers` as they came, `body` decompressed.
+    /// Looks at the headers of a request before its body is read.
+    ///
+    /// # Errors
+    /// The outcome, where no body could change it.
+    fn admit(&self, source: &str, headers: &[(String, String)]) -> Result<(), IngestOutcome>;
+
+    /// Takes a request: names of `headers` in lower case, `body` decompressed. `hold` is to be dropped with the body, and not before.
     fn receive<'a>(
         &'a self,
         source: &'a str,
         headers: Vec<(String, String)>,
         body: Vec<u8>,
+        hold: Box<dyn Send>,
     ) -> BoxFuture<'a, IngestOutcome>;
 }
 
@@ -56,10 +63,12 @@ pub async fn receive(
     request: HttpRequest,
     payload: Payload,
 ) -> Result<HttpResponse, ApiError> {
-    state.ingest.known(&source).ok_or(ApiError::NotFound)?;
-    let body = body::read_decompressed(&request, payload, BODY_LIMIT).await?;
-    let outcome = state.ingest.receive(&source, headers(&request), body.into()).await;
-    answer(outcome)
+    let headers = headers(&request);
+    if let Err(outcome) = state.ingest.admit(&source, &headers) {
+        return answer(outcome);
+    }
+    let Held { bytes, hold } = body::read_decompressed(&request, payload, BODY_LIMIT, &state.bodies).await?;
+    answer(state.ingest.receive(&source, headers, bytes, Box::new(hold)).await)
 }
 
 /// `HEAD`: some providers look whether the address exists.

@@ -27,6 +27,7 @@ pub mod rate_limit;
 pub mod request_id;
 mod security;
 mod session;
+pub mod sign_in;
 #[cfg(test)]
 mod testing;
 #[cfg(test)]
@@ -45,6 +46,7 @@ use tokio_util::sync::CancellationToken;
 
 use crate::concurrency::Concurrency;
 use crate::connections::Connections;
+use crate::body::budget::Budget;
 use crate::errors::ApiError;
 use crate::graphql::Schema;
 use crate::health::Probe;
@@ -71,6 +73,8 @@ pub struct AppState {
     sign_in_limits: Arc<SignInLimits>,
     graphql: GraphqlThreads,
     concurrency: Arc<Concurrency>,
+    /// What the bodies of webhooks may hold together.
+    bodies: Budget,
     /// Cancelled when the program stops: what has no end of its own ends then.
     stopping: CancellationToken,
 }
@@ -87,8 +91,8 @@ impl AppState {
     ) -> Self {
         let sign_in_limits = Arc::new(SignInLimits::new());
         let concurrency = Arc::new(Concurrency::new(options.max_sockets, options.max_subscriptions));
-        let stopping = CancellationToken::new();
-        Self { services, schema, ingest, probe, options, sign_in_limits, graphql, concurrency, stopping }
+        let (bodies, stopping) = (Budget::default(), CancellationToken::new());
+        Self { services, schema, ingest, probe, options, sign_in_limits, graphql, concurrency, bodies, stopping }
     }
 }
 
@@ -144,6 +148,7 @@ fn addresses(config: &mut ServiceConfig) {
         .service(at("/healthz").get(health::alive).head(health::alive))
         .service(at("/readyz").get(health::ready).head(health::ready))
         .service(at("/session").post(session::sign_in).delete(session::sign_out))
+        .service(at("/session/password").post(session::change_password))
         .service(at("/graphql").post(graphql_http::execute))
         .service(at("/graphql/ws").get(graphql_ws::connect))
         .service(at("/graphiql").get(graphiql::show))

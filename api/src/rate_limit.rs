@@ -1,26 +1,40 @@
-//! How often somebody may try to sign in: by network address, and by account, so that many addresses do not help either.
+//! How often somebody may try to sign in.
+//!
+//! Attempts are counted by network, and by account and network together: whoever tries passwords uses up attempts of their own, and
+//! keeps nobody else out. A browser that its user was signed in with before has attempts of its own, which nobody else can use up. An
+//! account also has a limit over all networks, far above what one of them can reach, and all strangers together share what the machine
+//! can do.
 
-use std::hash::Hash;
-use std::net::{IpAddr, Ipv6Addr};
+use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 use std::num::NonZeroU32;
 
 use actix_web::HttpRequest;
-use governor::clock::{Clock, DefaultClock};
-use governor::{DefaultKeyedRateLimiter, Quota};
+use service::accounts::{Device, Limiter};
 
 use crate::errors::ApiError;
 
-/// Attempts a minute from one network address.
-const BY_ADDRESS: NonZeroU32 = NonZeroU32::MIN.saturating_add(9);
-/// Attempts an hour on one account.
-const BY_ACCOUNT: NonZeroU32 = NonZeroU32::MIN.saturating_add(29);
-/// With more keys than these, those that are as good as new are dropped.
-const MANY_KEYS: usize = 10_000;
+/// Attempts a minute from one network: an IPv4 address, or 64 bits of IPv6.
+const BY_NETWORK: NonZeroU32 = NonZeroU32::MIN.saturating_add(9);
+/// Attempts a minute from what one customer of a provider may have in all: 24 bits of IPv4, or 48 of IPv6.
+const BY_BLOCK: NonZeroU32 = NonZeroU32::MIN.saturating_add(59);
+/// Attempts an hour on one account from one network.
+const BY_ACCOUNT_AND_NETWORK: NonZeroU32 = NonZeroU32::MIN.saturating_add(29);
+/// Attempts an hour on one account from all networks together.
+const BY_ACCOUNT: NonZeroU32 = NonZeroU32::MIN.saturating_add(999);
+/// Attempts an hour from one browser that was signed in before.
+const BY_DEVICE: NonZeroU32 = NonZeroU32::MIN.saturating_add(29);
+/// Attempts a second of all strangers, and at once: each costs a password hash.
+const OF_STRANGERS: NonZeroU32 = NonZeroU32::MIN.saturating_add(29);
+const OF_STRANGERS_AT_ONCE: NonZeroU32 = NonZeroU32::MIN.saturating_add(299);
 
 /// Counts attempts, in this process.
 pub struct SignInLimits {
-    addresses: DefaultKeyedRateLimiter<IpAddr>,
-    accounts: DefaultKeyedRateLimiter<String>,
+    networks: Limiter,
+    blocks: Limiter,
+    pairs: Limiter,
+    accounts: Limiter,
+    devices: Limiter,
+    strangers: Limiter,
 }
 
 impl Default for SignInLimits {
@@ -34,36 +48,48 @@ impl SignInLimits {
     #[must_use]
     pub fn new() -> Self {
         Self {
-            addresses: DefaultKeyedRateLimiter::keyed(Quota::per_minute(BY_ADDRESS)),
-            accounts: DefaultKeyedRateLimiter::keyed(Quota::per_hour(BY_ACCOUNT)),
+            networks: Limiter::per_minute(BY_NETWORK),
+            blocks: Limiter::per_minute(BY_BLOCK),
+            pairs: Limiter::per_hour(BY_ACCOUNT_AND_NETWORK),
+            accounts: Limiter::per_hour(BY_ACCOUNT),
+            devices: Limiter::per_hour(BY_DEVICE),
+            strangers: Limiter::per_second(OF_STRANGERS, OF_STRANGERS_AT_ONCE),
         }
     }
 
-    /// Counts an attempt.
+    /// Counts an attempt, by a browser that is known or else by a stranger.
     ///
     /// # Errors
     /// Where there were too many.
-    pub fn check(&self, address: IpAddr, account: &str) -> Result<(), ApiError> {
-        count(&self.addresses, &network(address))?;
-        count(&self.accounts, &domain::email::key_of(account))
+    pub fn check(&self, address: IpAddr, account: &str, device: Option<Device>) -> Result<(), ApiError> {
+        let checked = match device {
+            Some(device) => self.devices.check(&device),
+            None => self.check_stranger(address, &domain::email::key_of(account)),
+        };
+        checked.map_err(|retry_after| ApiError::TooManyRequests { retry_after })
+    }
+
+    fn check_stranger(&self, address: IpAddr, account: &str) -> Result<(), u64> {
+        let network = network(address, 32, 64);
+        self.networks.check(&network)?;
+        self.blocks.check(&self::network(address, 24, 48))?;
+        self.pairs.check(&(account, network))?;
+        self.accounts.check(&account)?;
+        self.strangers.check(&())
     }
 }
 
-fn count<K: Hash + Eq + Clone>(limiter: &DefaultKeyedRateLimiter<K>, key: &K) -> Result<(), ApiError> {
-    if limiter.len() > MANY_KEYS {
-        limiter.retain_recent();
-    }
-    limiter.check_key(key).map_err(|until| {
-        let wait = until.wait_time_from(DefaultClock::default().now());
-        ApiError::TooManyRequests { retry_after: wait.as_secs().saturating_add(1) }
-    })
-}
-
-/// One customer's addresses are one: of IPv6 the first 64 bits.
-fn network(address: IpAddr) -> IpAddr {
+/// The first bits of an address.
+fn network(address: IpAddr, of_v4: u32, of_v6: u32) -> IpAddr {
     match address.to_canonical() {
-        IpAddr::V6(address) => Ipv6Addr::from_bits(address.to_bits() & (u128::MAX << 64)).into(),
-        address @ IpAddr::V4(_) => address,
+        IpAddr::V4(address) => {
+            let mask = u32::MAX.checked_shl(32_u32.saturating_sub(of_v4)).unwrap_or_default();
+            Ipv4Addr::from_bits(address.to_bits() & mask).into()
+        }
+        IpAddr::V6(address) => {
+            let mask = u128::MAX.checked_shl(128_u32.saturating_sub(of_v6)).unwrap_or_default();
+            Ipv6Addr::from_bits(address.to_bits() & mask).into()
+        }
     }
 }
 
@@ -108,10 +134,43 @@ mod tests {
     }
 
     #[test]
-    fn a_customers_ipv6_addresses_are_one() {
-        let of = |text: &str| network(text.parse().expect("an address")).to_string();
+    fn a_customers_addresses_are_one() {
+        let of = |text: &str| network(text.parse().expect("an address"), 32, 64).to_string();
         assert_eq!(of("2001:db8:1:2:3:4:5:6"), of("2001:db8:1:2::1"));
         assert_ne!(of("2001:db8:1:2::1"), of("2001:db8:1:3::1"));
         assert_eq!(of("::ffff:203.0.113.1"), "203.0.113.1");
+        let block = |text: &str| network(text.parse().expect("an address"), 24, 48).to_string();
+        assert_eq!((block("203.0.113.1").as_str(), block("2001:db8:1:2::1").as_str()), ("203.0.113.0", "2001:db8:1::"));
+    }
+
+    #[test]
+    fn one_network_cannot_use_up_an_account() {
+        let limits = SignInLimits::new();
+        let check =
+            |third: u8, fourth: u8| limits.check(Ipv4Addr::new(203, 0, third, fourth).into(), "a@x.example", None);
+        for _ in 0..10 {
+            check(113, 1).expect("not too many yet");
+        }
+        assert!(check(113, 1).is_err());
+        check(114, 1).expect("another network has attempts of its own");
+    }
+
+    #[test]
+    fn a_block_of_networks_does_not_multiply_attempts() {
+        let limits = SignInLimits::new();
+        let from = |fourth: u8| limits.check(Ipv4Addr::new(203, 0, 113, fourth).into(), "a@x.example", None);
+        let passed = (0..=255).filter(|fourth| from(*fourth).is_ok()).count();
+        assert_eq!(passed, 60);
+    }
+
+    #[test]
+    fn all_strangers_together_have_a_limit() {
+        let limits = SignInLimits::new();
+        let from = |number: u32| {
+            let address = Ipv6Addr::from_bits(u128::from(number) << 80);
+            limits.check(address.into(), &format!("{number}@x.example"), None)
+        };
+        let passed = (0..2_000).filter(|number| from(*number).is_ok()).count();
+        assert!((300..400).contains(&passed), "{passed}");
     }
 }

@@ -15,6 +15,7 @@ use futures::FutureExt;
 use futures::future::{BoxFuture, ready};
 use migration::MigratorTrait;
 use serde_json::Value;
+use service::accounts::{Attempt, SignInAnswer};
 use service::changes::Changes;
 use service::exports::ExportOptions;
 use service::{Db, DbOptions, Role, Services, Subject};
@@ -70,11 +71,21 @@ impl IngestDoor for FakeDoor {
         }
     }
 
+    fn admit(&self, source: &str, headers: &[(String, String)]) -> Result<(), IngestOutcome> {
+        let stranger = headers.iter().any(|(name, _)| name == "x-stranger");
+        match self.known(source) {
+            None => Err(IngestOutcome::UnknownSource),
+            Some(_) if stranger => Err(IngestOutcome::NotAuthentic { challenge: true }),
+            Some(_) => Ok(()),
+        }
+    }
+
     fn receive<'a>(
         &'a self,
         _source: &'a str,
         headers: Vec<(String, String)>,
         body: Vec<u8>,
+        _hold: Box<dyn Send>,
     ) -> BoxFuture<'a, IngestOutcome> {
         assert!(headers.iter().all(|(name, _)| name != "content-encoding" && name != "content-length"));
         let outcome = match body.as_slice() {
@@ -187,7 +198,8 @@ impl Installation {
     /// The cookie of a new session.
     pub async fn session(&self, role: Role) -> Cookie<'static> {
         self.add_user(role).await;
-        let signed_in = self.services.sign_in(EMAIL, PASSWORD).await.expect("signed in");
+        let answer = self.services.sign_in(&Attempt::new(EMAIL, PASSWORD)).await.expect("an answer");
+        let SignInAnswer::SignedIn(signed_in) = answer else { panic!("not signed in") };
         auth::cookie(&self.state.options, Some(signed_in.secret.expose()))
     }
 

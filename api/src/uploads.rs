@@ -9,13 +9,11 @@ use actix_web::web::{Bytes, Payload};
 use actix_web::{HttpRequest, HttpResponse};
 use futures::{Stream, StreamExt, stream};
 use serde_json::json;
+use service::uploads::Announced;
 
 use crate::auth::SignedIn;
 use crate::body::Encoding;
 use crate::errors::ApiError;
-
-/// The largest file: 2 GB.
-const LIMIT: u64 = 2 * 1024 * 1024 * 1024;
 
 /// As long a client may pause.
 const PAUSE_LIMIT: Duration = Duration::from_secs(60);
@@ -34,13 +32,13 @@ pub async fn store(
             return Err(ApiError::UnsupportedMediaType("an upload comes as it is, or with Content-Encoding: gzip"));
         }
     };
-    let content_type = text_header(&request, &header::CONTENT_TYPE);
-    let announced = text_header(&request, &header::CONTENT_LENGTH).and_then(|length| length.parse::<u64>().ok());
-    if announced.is_some_and(|length| length > LIMIT) {
-        return Err(ApiError::TooLarge { limit: LIMIT });
-    }
+    let announced = Announced {
+        content_type: text_header(&request, &header::CONTENT_TYPE),
+        gzip,
+        size: text_header(&request, &header::CONTENT_LENGTH).and_then(|length| length.parse().ok()),
+    };
     let failed = Cell::new(None);
-    let stored = marketer.store_upload(chunks(payload, &failed), content_type, gzip, LIMIT).await;
+    let stored = marketer.store_upload(chunks(payload, &failed), announced).await;
     // Where the client is the cause, it says more than the broken stream that the service saw.
     match failed.take() {
         Some(error) => Err(error),
@@ -54,25 +52,19 @@ fn text_header<'a>(request: &'a HttpRequest, name: &header::HeaderName) -> Optio
     request.headers().get(name)?.to_str().ok()
 }
 
-/// The body's chunks, up to the limit; what ends them too early is kept in `failed`.
+/// The body's chunks; what ends them too early is kept in `failed`.
 fn chunks(payload: Payload, failed: &Cell<Option<ApiError>>) -> impl Stream<Item = io::Result<Bytes>> {
-    stream::unfold((payload, 0_u64), move |(mut payload, size)| async move {
+    stream::unfold(payload, move |mut payload| async move {
         let fail = |error: ApiError| {
             failed.set(Some(error));
             io::Error::other("the upload has ended early")
         };
         let chunk = match tokio::time::timeout(PAUSE_LIMIT, payload.next()).await {
             Ok(None) => return None,
-            Ok(Some(Ok(chunk))) => chunk,
-            Ok(Some(Err(_))) => {
-                return Some((Err(fail(ApiError::BadRequest("the body is cut off".to_owned()))), (payload, size)));
-            }
-            Err(_) => return Some((Err(fail(ApiError::TooSlow)), (payload, size))),
+            Ok(Some(Ok(chunk))) => Ok(chunk),
+            Ok(Some(Err(_))) => Err(fail(ApiError::BadRequest("the body is cut off".to_owned()))),
+            Err(_) => Err(fail(ApiError::TooSlow)),
         };
-        let size = size.saturating_add(chunk.len().try_into().unwrap_or(u64::MAX));
-        if size > LIMIT {
-            return Some((Err(fail(ApiError::TooLarge { limit: LIMIT })), (payload, size)));
-        }
-        Some((Ok(chunk), (payload, size)))
+        Some((chunk, payload))
     })
 }

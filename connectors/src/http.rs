@@ -8,6 +8,9 @@ pub enum FetchError {
     /// The request failed or was answered with an error.
     #[error("the request failed")]
     Request(#[from] reqwest::Error),
+    /// It was answered with a redirect, which is not followed, or with anything else than the document.
+    #[error("the answer has the status {0}")]
+    Status(u16),
     /// The answer is larger than any document that we ask for.
     #[error("the answer is larger than {0} bytes")]
     TooLarge(usize),
@@ -25,7 +28,7 @@ pub trait Fetch: Send + Sync + 'static {
 /// The largest document that is accepted: certificates and confirmations are a few kilobytes.
 const MAX_BYTES: usize = 64 * 1024;
 
-/// Fetches over HTTPS; follows no redirects, waits ten seconds at most.
+/// Fetches over HTTPS; follows no redirects, keeps no cookies, and waits ten seconds at most, five of them for the connection.
 #[derive(Clone, Debug)]
 pub struct HttpsFetch(reqwest::Client);
 
@@ -39,6 +42,7 @@ impl HttpsFetch {
             .https_only(true)
             .redirect(reqwest::redirect::Policy::none())
             .timeout(std::time::Duration::from_secs(10))
+            .connect_timeout(std::time::Duration::from_secs(5))
             .user_agent(concat!("nachfass/", env!("CARGO_PKG_VERSION")))
             .build()?;
         Ok(Self(client))
@@ -48,13 +52,16 @@ impl HttpsFetch {
 impl Fetch for HttpsFetch {
     fn get<'a>(&'a self, url: &'a str) -> BoxFuture<'a, Result<Vec<u8>, FetchError>> {
         Box::pin(async move {
-            let mut response = self.0.get(url).send().await?.error_for_status()?;
+            let mut response = self.0.get(url).send().await?;
+            if response.status() != reqwest::StatusCode::OK {
+                return Err(FetchError::Status(response.status().as_u16()));
+            }
             let mut body = Vec::new();
             while let Some(chunk) = response.chunk().await? {
-                body.extend_from_slice(&chunk);
-                if body.len() > MAX_BYTES {
+                if body.len() + chunk.len() > MAX_BYTES {
                     return Err(FetchError::TooLarge(MAX_BYTES));
                 }
+                body.extend_from_slice(&chunk);
             }
             Ok(body)
         })

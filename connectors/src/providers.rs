@@ -2,8 +2,10 @@
 //!
 //! Adding a provider is one new file here, one line in [`webhook`], and a variant in `domain::Provider`.
 
+pub mod bounds;
 pub mod brevo;
 pub mod event;
+pub mod form;
 pub mod generic;
 pub mod json;
 pub mod mailersend;
@@ -22,7 +24,7 @@ pub mod signature;
 pub mod sns;
 pub mod sparkpost;
 #[cfg(test)]
-mod tests;
+pub(crate) mod tests;
 pub mod unisender;
 
 use domain::reading::{ReadError, Reading};
@@ -52,6 +54,20 @@ pub trait Webhook: Send + Sync {
     /// Headers (lower case) besides `content-type` that [`Webhook::read`] needs and that are stored with the body.
     fn kept_headers(&self) -> &'static [&'static str] {
         &[]
+    }
+
+    /// Whether the headers alone show that the request is not authentic: asked before the body is read, and so with an empty one. What
+    /// passes is not trusted any more for it. Where all that proves the sender stands in the body, everything passes.
+    ///
+    /// # Errors
+    /// [`Rejection`], as [`Webhook::verify`] would give it.
+    fn precheck(&self, _head: &Request<'_>, _secrets: &[String], _now: Timestamp) -> Result<(), Rejection> {
+        Ok(())
+    }
+
+    /// Whether its requests may name the certificate that they are signed with: whether [`Webhook::certificate_url`] says anything.
+    fn has_certificates(&self) -> bool {
+        false
     }
 
     /// The certificate (HTTPS URL, checked to be the provider's own) that [`Webhook::verify`] needs, where the scheme has one.

@@ -51,12 +51,16 @@ pub struct ObjectFiles {
 }
 
 impl ObjectFiles {
-    /// Files in a folder, which is made where there is none.
+    /// Files in a folder, which is made where there is none, for nobody else on the machine.
     ///
     /// # Errors
     /// Where it cannot be made.
     pub fn in_folder(folder: &Path) -> io::Result<Self> {
-        std::fs::create_dir_all(folder)?;
+        let mut builder = std::fs::DirBuilder::new();
+        builder.recursive(true);
+        #[cfg(unix)]
+        std::os::unix::fs::DirBuilderExt::mode(&mut builder, 0o700);
+        builder.create(folder)?;
         let store = LocalFileSystem::new_with_prefix(folder).map_err(io::Error::other)?;
         Ok(Self { store: Arc::new(store), prefix: Key::default(), folder: Some(folder.to_owned()) })
     }

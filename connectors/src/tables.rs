@@ -28,7 +28,7 @@ impl TableFormats for Formats {
         // Not created here: whoever made the file has seen to it that nobody else may read it.
         let file = OpenOptions::new().write(true).open(path)?;
         Ok(match format {
-            ExportFormat::Csv => Box::new(csv::CsvWriter::begin(table, file)?),
+            ExportFormat::Csv => Box::new(csv::CsvWriter::begin(table, buffered(file))?),
             ExportFormat::Xlsx => Box::new(xlsx::XlsxWriter::begin(table, file, path)?),
             ExportFormat::Html => Box::new(html::HtmlWriter::begin(table, buffered(file))?),
             ExportFormat::Text => Box::new(text::TextWriter::begin(table, buffered(file))?),

@@ -1,5 +1,8 @@
 //! Judging the clicks of one recipient together: security scanners follow many links of a message at once.
 
+use std::collections::HashMap;
+use std::collections::hash_map::Entry;
+
 use crate::Timestamp;
 use crate::facts::ClickSummary;
 use crate::machine::{MachineReason, Verdict};
@@ -28,30 +31,37 @@ pub fn judge(clicks: &[Click]) -> Vec<Verdict> {
     let mut order: Vec<(usize, &Click)> = clicks.iter().enumerate().collect();
     order.sort_by_key(|(_, click)| click.at);
     let mut verdicts: Vec<Verdict> = clicks.iter().map(|click| click.own.unwrap_or(Verdict::Human)).collect();
-    let mut start = 0;
-    for end in 0..order.len() {
-        let Some((_, last)) = order.get(end) else { break };
-        while order.get(start).is_some_and(|(_, first)| last.at.since(first.at) > BURST_MICROS) {
+    // The window ends at each click in turn. How often each link is in it is kept up to date, and every click is judged at most
+    // once, so that many clicks at one moment take no longer than as many spread over a year.
+    let mut links: HashMap<i64, usize> = HashMap::new();
+    let (mut start, mut judged) = (0, 0);
+    for (end, (_, last)) in order.iter().enumerate() {
+        *links.entry(last.link).or_default() += 1;
+        while let Some((_, first)) = order.get(start).filter(|(_, first)| last.at.since(first.at) > BURST_MICROS) {
+            leave(&mut links, first.link);
             start += 1;
         }
-        let window = order.get(start..=end).unwrap_or_default();
-        if distinct_links(window) < BURST_LINKS {
+        if links.len() < BURST_LINKS {
             continue;
         }
-        for (index, _) in window {
+        for (index, _) in order.get(start.max(judged)..=end).unwrap_or_default() {
             if let Some(verdict) = verdicts.get_mut(*index).filter(|verdict| !verdict.is_machine()) {
                 *verdict = Verdict::Machine(MachineReason::Burst);
             }
         }
+        judged = end + 1;
     }
     verdicts
 }
 
-fn distinct_links(window: &[(usize, &Click)]) -> usize {
-    let mut links: Vec<i64> = window.iter().map(|(_, click)| click.link).collect();
-    links.sort_unstable();
-    links.dedup();
-    links.len()
+/// Takes one click on a link out of the window.
+fn leave(links: &mut HashMap<i64, usize>, link: i64) {
+    if let Entry::Occupied(mut count) = links.entry(link) {
+        *count.get_mut() = count.get().saturating_sub(1);
+        if *count.get() == 0 {
+            count.remove();
+        }
+    }
 }
 
 /// What judged clicks add up to.
@@ -96,6 +106,12 @@ mod tests {
     }
 
     #[test]
+    fn many_clicks_of_one_moment_are_judged_in_no_time() {
+        let clicks: Vec<Click> = (0..200_000).map(|link| click(0, link)).collect();
+        assert!(judge(&clicks).into_iter().all(Verdict::is_machine));
+    }
+
+    #[test]
     fn a_late_click_changes_earlier_verdicts() {
         let early = [click(0, 1), click(500, 2)];
         assert_eq!(machines(&early), [false, false]);
@@ -115,6 +131,28 @@ mod tests {
         {
             let summary = |clicks: &[Click]| summarise(clicks.iter().zip(judge(clicks)));
             prop_assert_eq!(summary(&clicks), summary(&shuffled));
+        }
+
+        #[test]
+        fn a_burst_is_what_its_definition_says(
+            raw in proptest::collection::vec((0_i64..6_000, 1_i64..6, any::<bool>()), 0..30),
+        ) {
+            let clicks: Vec<Click> = raw.into_iter().map(|(millis, link, machine)| Click {
+                own: machine.then_some(Verdict::Machine(MachineReason::KnownScanner)),
+                ..click(millis, link)
+            }).collect();
+            for (click, verdict) in clicks.iter().zip(judge(&clicks)) {
+                // Some second that begins with a click holds this one and links enough.
+                let in_burst = clicks.iter().any(|first| {
+                    let within = |other: &&Click| (0..=BURST_MICROS).contains(&other.at.since(first.at));
+                    let links: std::collections::BTreeSet<i64> =
+                        clicks.iter().filter(within).map(|other| other.link).collect();
+                    within(&click) && links.len() >= BURST_LINKS
+                });
+                let own = click.own.unwrap_or(Verdict::Human);
+                let expected = if in_burst && !own.is_machine() { Verdict::Machine(MachineReason::Burst) } else { own };
+                prop_assert_eq!(verdict, expected);
+            }
         }
 
         #[test]

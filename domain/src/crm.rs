@@ -314,6 +314,12 @@ pub trait Crm: Send + Sync + 'static {
     /// Adds a bounce to those of an address: twice counts twice.
     fn add_bounce<'a>(&'a self, bounce: &'a Bounce) -> Answer<'a, ()>;
 
+    /// Whether a request to our webhook can be the CRM's at all, by its headers alone; asked before its body is read. Names of headers
+    /// are in lower case.
+    fn may_tell(&self, _headers: &[(String, String)]) -> bool {
+        true
+    }
+
     /// What a request to our webhook tells. `None`: it is not the CRM's, or its signature does not fit. Names of headers are in lower
     /// case.
     fn told(&self, headers: &[(String, String)], body: &[u8]) -> Option<Vec<Told>>;

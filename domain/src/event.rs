@@ -1,8 +1,9 @@
 //! What a provider reported, in one form for all of them.
 
 use std::collections::BTreeMap;
+use std::sync::Arc;
 
-use serde::Serialize;
+use serde::{Serialize, Serializer};
 
 use crate::machine::Verdict;
 use crate::smtp::EnhancedCode;
@@ -167,8 +168,33 @@ pub struct Event {
     /// The sender's own id of the recipient, from the metadata.
     #[serde(skip)]
     pub recipient_ref: Option<String>,
-    /// The tags that the message was sent with.
-    pub tags: Vec<String>,
-    /// The metadata that the message was sent with; values that are no text are written as JSON.
-    pub metadata: BTreeMap<String, String>,
+    /// The tags that the message was sent with; events of one notification share them.
+    #[serde(serialize_with = "shared")]
+    pub tags: Arc<[String]>,
+    /// The metadata that the message was sent with; values that are no text are written as JSON. Shared like the tags.
+    #[serde(serialize_with = "shared")]
+    pub metadata: Arc<BTreeMap<String, String>>,
+}
+
+impl Event {
+    /// About how many bytes of memory the event takes. What it may share with the event `before` counts only once there.
+    #[must_use]
+    pub fn size(&self, before: Option<&Self>) -> usize {
+        /// A string's own bytes, and what surrounds them.
+        const STRING: usize = 40;
+        let text = |text: &Option<String>| text.as_ref().map_or(0, |text| text.len());
+        let texts =
+            [&self.message_id, &self.recipient, &self.diagnostic, &self.url, &self.campaign, &self.recipient_ref];
+        let own = size_of::<Self>() + self.event_id.len() + texts.into_iter().map(text).sum::<usize>();
+        // Tags are written out with each event that is kept for later, so they count each time.
+        let tags = self.tags.iter().map(|tag| tag.len() + STRING).sum::<usize>();
+        if before.is_some_and(|before| Arc::ptr_eq(&before.metadata, &self.metadata)) {
+            return own + tags;
+        }
+        own + tags + self.metadata.iter().map(|(name, value)| name.len() + value.len() + 3 * STRING).sum::<usize>()
+    }
+}
+
+fn shared<T: Serialize + ?Sized, S: Serializer>(value: &Arc<T>, serializer: S) -> Result<S::Ok, S::Error> {
+    value.as_ref().serialize(serializer)
 }

@@ -3,7 +3,7 @@
 //! Everything here is a pure function or a plain value: what an event of a provider means ([`event`], [`smtp`]), whose
 //! mail it belongs to ([`email`]), what all events known about a recipient add up to ([`facts`], [`status`],
 //! [`clicks`]), how an address is doing ([`health`]) and whether it may be written to ([`standing`]), what a campaign's figures are ([`contribution`]) and when somebody should look
-//! at it ([`alerts`]), who is reminded of it ([`reminder`]), what stands in an exported file ([`table`]), when it is time
+//! at it ([`alerts`]), who is reminded of it ([`reminder`]), what stands in an exported file ([`table`]), which texts can be stored ([`text`]) and what they give away ([`privacy`]), when it is time
 //! for what is done again and again ([`schedule`]), what a CRM is asked for ([`crm`]), and which address may be meant instead of one that
 //! mail does not reach ([`correction`], [`mx`]).
 //! The crates around this one bring the facts and store the results.
@@ -23,6 +23,7 @@ pub mod health;
 pub mod machine;
 pub mod mx;
 pub mod notify;
+pub mod privacy;
 pub mod provider;
 pub mod reading;
 pub mod reminder;
@@ -33,6 +34,7 @@ pub mod standing;
 pub mod status;
 pub mod storage;
 pub mod table;
+pub mod text;
 pub mod time;
 
 pub use clock::{Clock, SystemClock};

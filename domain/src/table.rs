@@ -1,13 +1,16 @@
 //! A table that is written into a file: what stands in it, and what must not.
 //!
 //! The service knows the rows, the connectors know the formats; this is what they have in common. A cell is a value with a type,
-//! never a formula: what a spreadsheet would take for one is [`defuse`]d.
+//! never a formula: what a spreadsheet would take for one is [`defuse`]d, and [`restore`]d where the file is imported again.
+
+mod formula;
 
 use std::borrow::Cow;
 use std::io;
 use std::path::Path;
 
 use crate::{Timestamp, coded_enum};
+pub use formula::{defuse, is_formula, restore};
 
 coded_enum! {
     /// How a table is written.
@@ -127,57 +130,4 @@ pub trait TableFormats: Send + Sync + 'static {
     /// # Errors
     /// Those of the file.
     fn begin(&self, format: ExportFormat, table: &Table, path: &Path) -> io::Result<Box<dyn TableWriter>>;
-}
-
-/// Whether a spreadsheet that reads this text from a file may take it for a formula.
-///
-/// The characters are OWASP's ("CSV injection"), with their full-width forms. Some programs drop what looks like nothing before
-/// they look: spaces do not hide a formula.
-#[must_use]
-pub fn is_formula(text: &str) -> bool {
-    match text.bytes().next() {
-        // By far the most texts begin with a letter or a digit.
-        Some(first) if first.is_ascii_alphanumeric() => false,
-        None => false,
-        Some(_) => {
-            let seen = text.trim_start_matches([' ', '\u{a0}', '\u{feff}', '\0']);
-            seen.starts_with(['=', '+', '-', '@', '\t', '\r', '\n', '＝', '＋', '－', '＠'])
-        }
-    }
-}
-
-/// The text in a form that no spreadsheet takes for a formula: where it looks like one, an apostrophe stands before it.
-#[must_use]
-pub fn defuse(text: &str) -> Cow<'_, str> {
-    if is_formula(text) { Cow::Owned(format!("'{text}")) } else { Cow::Borrowed(text) }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-    use proptest::prelude::*;
-
-    #[test]
-    fn what_spreadsheets_calculate_is_a_formula() {
-        for text in
-            ["=HYPERLINK(\"http://evil.example\")", "+1", "-1", "@SUM(1)", "\t=1", "\r=1", "\n=1", "  =1", "＝1"]
-        {
-            assert!(is_formula(text), "{text:?}");
-            assert_eq!(defuse(text), format!("'{text}"));
-        }
-        for text in ["", "Erika", "1+1", "'=1", "a=b", "<script>", "ä", "\"=1\"", "🙂"] {
-            assert_eq!(defuse(text), text);
-        }
-    }
-
-    proptest! {
-        #[test]
-        fn nothing_is_a_formula_once_it_is_defused(text in "[ =+@\t\r\na-z＝'-]{0,8}") {
-            let defused = defuse(&text);
-            prop_assert!(!is_formula(&defused), "{defused:?}");
-            prop_assert!(defused.ends_with(text.as_str()) && defused.len() <= text.len() + 1);
-            // It does not grow where it passes twice.
-            prop_assert_eq!(defuse(&defused).into_owned(), defused.clone().into_owned());
-        }
-    }
 }

@@ -12,6 +12,7 @@ pub struct Model {
     pub gzip: bool,
     pub created_by: String,
     pub created_at: i64,
+    pub used_at: Option<i64>,
 }
 
 #[derive(Copy, Clone, Debug, EnumIter, DeriveRelation)]

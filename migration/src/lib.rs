@@ -13,6 +13,8 @@ mod m20261101_000001_chain;
 mod m20261125_000002_follow_up;
 mod m20261126_000003_crm;
 mod m20261126_000004_reminders_and_corrections;
+mod m20261127_000005_accounts;
+mod m20261127_000006_uploads;
 
 /// Applies the migrations in their order.
 #[derive(Debug)]
@@ -26,6 +28,8 @@ impl MigratorTrait for Migrator {
             Box::new(m20261125_000002_follow_up::Migration),
             Box::new(m20261126_000003_crm::Migration),
             Box::new(m20261126_000004_reminders_and_corrections::Migration),
+            Box::new(m20261127_000005_accounts::Migration),
+            Box::new(m20261127_000006_uploads::Migration),
         ]
     }
 }

@@ -11,6 +11,7 @@ use domain::table::TableFormats;
 use domain::{Clock, Timestamp};
 use tokio::sync::Notify;
 
+use crate::accounts::{Accounts, SignInOptions};
 use crate::changes::Changes;
 use crate::crm::builtin::Builtin;
 use crate::crm::tokens::TokenKey;
@@ -24,6 +25,8 @@ use crate::prune::Retention;
 use crate::statistics::Campaign;
 use crate::subject::{Role, Subject};
 use crate::together::Together;
+use crate::uploads::FileLimits;
+use crate::uploads::limits::Underway;
 
 /// What all use cases need; cheap to clone.
 #[derive(Clone)]
@@ -48,11 +51,18 @@ pub struct Services {
     pub(crate) crm: Arc<dyn Crm>,
     /// Seals what the CRM gave us.
     pub(crate) token_key: TokenKey,
+    /// What signing in needs.
+    pub(crate) accounts: Arc<Accounts>,
+    pub(crate) sign_in: SignInOptions,
     /// Told that jobs were added.
     due: Arc<Notify>,
     lease_seconds: i64,
     /// For how long things are kept.
     pub(crate) retention: Retention,
+    /// How much may be uploaded and imported.
+    pub(crate) files: FileLimits,
+    /// The uploads that go on.
+    pub(crate) uploading: Underway,
 }
 
 impl Services {
@@ -75,16 +85,34 @@ impl Services {
             exports,
             crm,
             token_key,
+            accounts: Arc::new(Accounts::new(secret)),
+            sign_in: SignInOptions::default(),
             due,
             lease_seconds,
             retention,
+            files: FileLimits::default(),
+            uploading: Underway::default(),
         }
+    }
+
+    /// The same with other limits of uploads and imports.
+    #[must_use]
+    pub const fn with_file_limits(mut self, files: FileLimits) -> Self {
+        self.files = files;
+        self
     }
 
     /// The same that keeps things for other times.
     #[must_use]
     pub const fn with_retention(mut self, retention: Retention) -> Self {
         self.retention = retention;
+        self
+    }
+
+    /// The same where people sign in otherwise.
+    #[must_use]
+    pub const fn with_sign_in(mut self, options: SignInOptions) -> Self {
+        self.sign_in = options;
         self
     }
 
@@ -190,6 +218,11 @@ impl Access {
     #[must_use]
     pub fn subject(&self) -> &Subject {
         &self.subject
+    }
+
+    /// All use cases, for those that hand out a handle of their own.
+    pub(crate) const fn services(&self) -> &Services {
+        &self.services
     }
 
     /// Looking at things, without personal data for a viewer.

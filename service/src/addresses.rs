@@ -17,6 +17,7 @@ use domain::Timestamp;
 use domain::email::key_of;
 use domain::health::{AddressHealth, BlockReason};
 use domain::standing::Consent;
+use entity::address::Column;
 use sea_orm::DbErr;
 use serde::Serialize;
 
@@ -25,7 +26,6 @@ pub use self::set::AddressSet;
 use crate::access::Reader;
 use crate::db::query_one;
 use crate::error::Result;
-use crate::recipients::HIDDEN;
 use crate::recipients::paging::{Count, List, Order, Page, PageArgs, Sort};
 use crate::recipients::row::{coded, time};
 use crate::recipients::sql::{Cells, Sql};
@@ -166,7 +166,7 @@ impl Reader {
     }
 
     fn decode_address(&self, id: i64, mut cells: Cells<'_>) -> Result<Address, DbErr> {
-        let personal = self.subject.sees_personal_data();
+        let subject = &self.subject;
         let email: String = cells.take()?;
         let health = coded(cells.take()?, AddressHealth::from_code, "address.health")?;
         let consecutive_soft_bounces = cells.take()?;
@@ -177,14 +177,14 @@ impl Reader {
         let consent = Consent { complained_at: time(&mut cells)?, given_at: time(&mut cells)? };
         Ok(Address {
             id,
-            email: if personal { email } else { HIDDEN.to_owned() },
+            email: subject.masked(Column::EmailKey, email),
             health,
             consecutive_soft_bounces,
-            last_reason: last_reason.filter(|_| personal),
+            last_reason: subject.visible(Column::LastReason, last_reason),
             last_reason_at,
             blocked_at,
             block_reason,
-            block_note: block_note.filter(|_| personal),
+            block_note: subject.visible(Column::BlockNote, block_note),
             block_event,
             complained_at: consent.complained_at,
             consent_withdrawn: consent.is_withdrawn(),

@@ -1,9 +1,11 @@
 //! Who changed what: written in the transaction of the change.
 
 use domain::Timestamp;
+use domain::text::cut;
 use entity::audit_entry;
 use sea_orm::ActiveValue::{NotSet, Set};
-use sea_orm::{ConnectionTrait, DbErr, EntityTrait};
+use sea_orm::sea_query::Expr;
+use sea_orm::{ColumnTrait, ConnectionTrait, DbErr, EntityTrait, QueryFilter};
 use serde::Serialize;
 
 use crate::access::Admin;
@@ -11,6 +13,9 @@ use crate::error::Result;
 use crate::recipients::paging::{Count, List, Order, Page, PageArgs};
 use crate::recipients::sql::{Cells, Sql, escape_like};
 use crate::subject::Subject;
+
+/// As long what was changed may be called, in characters.
+const MAX_OBJECT: usize = 500;
 
 /// Writes an audit entry. `object` is `kind:id`; `detail` holds no personal data.
 ///
@@ -24,15 +29,56 @@ pub async fn record<C: ConnectionTrait>(
     object: String,
     detail: Option<serde_json::Value>,
 ) -> Result<(), DbErr> {
-    let entry = audit_entry::ActiveModel {
+    let entry = entry(at, subject, action, object, detail.as_ref());
+    audit_entry::Entity::insert(entry).exec_without_returning(connection).await.map(|_| ())
+}
+
+/// The same, for an entry that goes on counting: answers its key.
+///
+/// # Errors
+/// Those of the database.
+pub(crate) async fn insert<C: ConnectionTrait>(
+    connection: &C,
+    at: Timestamp,
+    subject: &Subject,
+    action: &str,
+    object: String,
+    detail: &serde_json::Value,
+) -> Result<i64, DbErr> {
+    let entry = entry(at, subject, action, object, Some(detail));
+    Ok(audit_entry::Entity::insert(entry).exec(connection).await?.last_insert_id)
+}
+
+/// Replaces the detail of an entry that goes on counting.
+///
+/// # Errors
+/// Those of the database.
+pub(crate) async fn amend<C: ConnectionTrait>(
+    connection: &C,
+    id: i64,
+    detail: &serde_json::Value,
+) -> Result<(), DbErr> {
+    let amended = audit_entry::Entity::update_many()
+        .col_expr(audit_entry::Column::Detail, Expr::value(detail.to_string()))
+        .filter(audit_entry::Column::Id.eq(id));
+    amended.exec(connection).await.map(|_| ())
+}
+
+fn entry(
+    at: Timestamp,
+    subject: &Subject,
+    action: &str,
+    object: String,
+    detail: Option<&serde_json::Value>,
+) -> audit_entry::ActiveModel {
+    audit_entry::ActiveModel {
         id: NotSet,
         at: Set(at.micros()),
         subject: Set(subject.id.clone()),
         action: Set(action.to_owned()),
-        object: Set(object),
-        detail: Set(detail.map(|detail| detail.to_string())),
-    };
-    audit_entry::Entity::insert(entry).exec_without_returning(connection).await.map(|_| ())
+        object: Set(cut(&object, MAX_OBJECT)),
+        detail: Set(detail.map(ToString::to_string)),
+    }
 }
 
 /// A change that was made.
@@ -42,7 +88,7 @@ pub struct AuditEntry {
     pub id: i64,
     /// When.
     pub at: Timestamp,
-    /// By whom: `user:1`, `token:2`, `cli`, `source:name`, `system`.
+    /// By whom: `user:1`, `token:2`, `cli`, `source:name`, `system`, `anonymous`.
     pub subject: String,
     /// What: `address.blocked`.
     pub action: String,

@@ -11,6 +11,8 @@ use std::fmt::Write;
 
 use sea_orm::{ConnectionTrait, DatabaseBackend, DbErr, QueryResult, Statement, Value};
 
+use crate::db::storable;
+
 /// The type of a column of a [`Batch`].
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Column {
@@ -61,7 +63,7 @@ impl Batch {
 
     /// As [`Batch::push`], for rows that are put together.
     pub fn push_row(&mut self, row: impl IntoIterator<Item = Value>) {
-        self.values.iter_mut().zip(row).for_each(|(column, value)| column.push(value));
+        self.values.iter_mut().zip(row).for_each(|(column, value)| column.push(storable(value)));
         self.rows += 1;
     }
 
@@ -118,7 +120,7 @@ impl Batch {
         let mut values: Vec<Value> = if postgres { self.into_arrays() } else { vec![self.into_json()?.into()] };
         for (index, value) in more.into_iter().enumerate() {
             sql = sql.replace(&format!("{{{}}}", index + 1), &format!("${}", first + index + 1));
-            values.push(value);
+            values.push(storable(value));
         }
         Ok(Statement::from_sql_and_values(backend, sql, values))
     }

@@ -16,13 +16,13 @@ mod tests;
 
 use domain::Timestamp;
 use domain::correction::{CorrectionSource, CorrectionState, PushState, SuggestionReason};
+use entity::correction::Column;
 use sea_orm::{ConnectionTrait, DbErr};
 use serde::Serialize;
 
 use crate::access::Reader;
 use crate::db::query_one;
 use crate::error::{Refusal, RefusalCode, Result};
-use crate::recipients::HIDDEN;
 use crate::recipients::filter::check_search;
 use crate::recipients::paging::{Count, List, Order, Page, PageArgs};
 use crate::recipients::row::{coded, time};
@@ -180,21 +180,19 @@ async fn find<C: ConnectionTrait>(connection: &C, id: i64, subject: &Subject) ->
 }
 
 fn decode(id: i64, mut cells: Cells<'_>, subject: &Subject) -> Result<Correction, DbErr> {
-    let personal = subject.sees_personal_data();
-    let shown = |email: String| if personal { email } else { HIDDEN.to_owned() };
     Ok(Correction {
         id,
-        old_email: shown(cells.take()?),
-        new_email: shown(cells.take()?),
+        old_email: subject.masked(Column::OldEmail, cells.take()?),
+        new_email: subject.masked(Column::NewEmail, cells.take()?),
         person_id: cells.take()?,
         state: coded(cells.take()?, CorrectionState::from_code, "correction.state")?,
         source: coded(cells.take()?, CorrectionSource::from_code, "correction.source")?,
         suggestion: cells.take::<Option<i16>>()?.and_then(SuggestionReason::from_code),
         confidence: cells.take()?,
-        reason: cells.take::<Option<String>>()?.filter(|_| personal),
+        reason: subject.visible(Column::Reason, cells.take()?),
         push: coded(cells.take()?, PushState::from_code, "correction.push")?,
-        push_error: cells.take()?,
-        crm_email: cells.take::<Option<String>>()?.map(shown),
+        push_error: cells.take::<Option<String>>()?.map(|error| subject.masked(Column::PushError, error)),
+        crm_email: cells.take::<Option<String>>()?.map(|email| subject.masked(Column::CrmEmail, email)),
         created_by: cells.take()?,
         created_at: Timestamp::from_micros(cells.take()?),
         decided_by: cells.take()?,

@@ -10,7 +10,7 @@ pub mod follow_ups;
 pub mod lists;
 pub mod members;
 pub(crate) mod mirror;
-mod outcome;
+pub(crate) mod outcome;
 pub(crate) mod people;
 pub mod persons;
 mod read_members;

@@ -6,6 +6,7 @@ mod requests;
 use std::path::Path;
 use std::time::Duration;
 
+use domain::text::without_nul;
 use sea_orm::sqlx::sqlite::{SqliteJournalMode, SqliteSynchronous};
 use sea_orm::{
     AccessMode, ConnectOptions, ConnectionTrait, Database, DatabaseBackend, DatabaseConnection, DatabaseTransaction,
@@ -312,7 +313,15 @@ pub fn is_postgres<C: ConnectionTrait>(connection: &C) -> bool {
 }
 
 fn statement<C: ConnectionTrait>(connection: &C, sql: &str, values: impl IntoIterator<Item = Value>) -> Statement {
-    Statement::from_sql_and_values(connection.get_database_backend(), sql, values)
+    Statement::from_sql_and_values(connection.get_database_backend(), sql, values.into_iter().map(storable))
+}
+
+/// A value that no database refuses: PostgreSQL cannot store U+0000, and refuses a whole statement for it.
+pub(crate) fn storable(value: Value) -> Value {
+    match value {
+        Value::String(Some(text)) if text.contains('\0') => without_nul(&text).into_owned().into(),
+        other => other,
+    }
 }
 
 #[cfg(test)]

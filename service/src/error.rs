@@ -107,6 +107,31 @@ impl ServiceError {
     }
 }
 
+impl ServiceError {
+    /// Whether the database refuses what is to be stored, and will do so again: a text or number that it cannot hold, or one that it is
+    /// told not to take. Two that want the same key at the same time are none of these.
+    #[must_use]
+    pub fn is_refused_data(&self) -> bool {
+        match self {
+            Self::Database(error) => is_refused_data(error),
+            Self::Shared(error) => error.is_refused_data(),
+            _ => false,
+        }
+    }
+}
+
+fn is_refused_data(error: &DbErr) -> bool {
+    let (DbErr::Exec(RuntimeErr::SqlxError(error)) | DbErr::Query(RuntimeErr::SqlxError(error))) = error else {
+        return false;
+    };
+    let sqlx::Error::Database(error) = error.as_ref() else { return false };
+    error.code().is_some_and(|code| {
+        // PostgreSQL: data exceptions and limits, null, a check; SQLite: too big, mismatch, range, a check, null, a trigger.
+        code.len() == 5 && (code.starts_with("22") || code.starts_with("54"))
+            || ["23502", "23514", "18", "20", "25", "275", "1299", "1811"].contains(&code.as_ref())
+    })
+}
+
 fn is_transient(error: &DbErr) -> bool {
     match error {
         DbErr::ConnectionAcquire(_) | DbErr::Conn(_) => true,

@@ -7,7 +7,9 @@ mod tests;
 
 use domain::event::EventKind;
 use domain::machine::MachineReason;
+use domain::privacy::origin;
 use domain::{BounceClass, Provider, Timestamp};
+use entity::event::Column;
 use sea_orm::DbErr;
 use serde::Serialize;
 
@@ -20,7 +22,7 @@ use crate::recipients::RecipientKey;
 use crate::recipients::paging::{Count, List, Order, Page, PageArgs, Sort};
 use crate::recipients::row::{coded, reason};
 use crate::recipients::sql::{Cells, Sql};
-use crate::statistics::breakdown::without_query;
+use crate::subject::Subject;
 
 /// Something that a provider reported.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -43,7 +45,7 @@ pub struct Event {
     pub enhanced_code: Option<String>,
     /// The server's own words with the codes; not for viewers.
     pub diagnostic: Option<String>,
-    /// The link that was followed; for viewers without query and fragment.
+    /// The link that was followed; for viewers only scheme and host.
     pub url: Option<String>,
     /// Whether a machine opened or clicked; `None` where nobody can tell. For a click, judged over all clicks of the recipient.
     pub machine: Option<bool>,
@@ -150,13 +152,12 @@ impl Reader {
             COLUMNS.join(", ")
         );
         let row = query_one(self.services.db.read(), &sql, [address.into(), event.into()]).await?;
-        let personal = self.subject.sees_personal_data();
-        Ok(row.map(|row| decode(row.try_get_by_index(0)?, Cells::from(&row, 1), personal)).transpose()?)
+        let subject = &self.subject;
+        Ok(row.map(|row| decode(row.try_get_by_index(0)?, Cells::from(&row, 1), subject)).transpose()?)
     }
 
     async fn event_page(&self, list: List, args: &PageArgs) -> Result<Page<Event>> {
-        let personal = self.subject.sees_personal_data();
-        list.page(&self.services, args, |id, cells| decode(id, cells, personal)).await
+        list.page(&self.services, args, |id, cells| decode(id, cells, &self.subject)).await
     }
 }
 
@@ -198,7 +199,8 @@ fn unmatched_list(filter: &EventFilter) -> Result<List> {
     })
 }
 
-fn decode(id: i64, mut cells: Cells<'_>, personal: bool) -> Result<Event, DbErr> {
+fn decode(id: i64, mut cells: Cells<'_>, subject: &Subject) -> Result<Event, DbErr> {
+    let personal = subject.sees_personal_data();
     let provider = coded(cells.take()?, Provider::from_code, "event.provider")?;
     let kind = coded(cells.take()?, EventKind::from_code, "event.kind")?;
     let occurred_at = Timestamp::from_micros(cells.take()?);
@@ -220,11 +222,11 @@ fn decode(id: i64, mut cells: Cells<'_>, personal: bool) -> Result<Event, DbErr>
         recipient,
         bounce_class,
         smtp_code,
-        diagnostic: diagnostic
-            .filter(|_| personal)
+        diagnostic: subject
+            .visible(Column::Diagnostic, diagnostic)
             .and_then(|words| reason(smtp_code, enhanced_code.as_deref(), Some(&words))),
         enhanced_code,
-        url: url.map(|url| if personal { url } else { without_query(&url).to_owned() }),
+        url: url.map(|url| if personal { url } else { origin(&url) }),
         machine: verdict.map(|verdict| verdict != 0),
         machine_reason: verdict.and_then(MachineReason::from_code),
         unmatched: (personal && recipient.is_none()).then_some(unmatched),

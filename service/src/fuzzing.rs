@@ -61,7 +61,7 @@ pub struct Read {
 /// Reads a file of recipients; `None` where it is refused.
 #[must_use]
 pub fn read_recipients(bytes: Vec<u8>, format: Option<Format>) -> Option<Read> {
-    let mut records = Records::open(Box::new(Cursor::new(bytes)), format).ok()?;
+    let mut records = Records::open(Box::new(Cursor::new(bytes)), format, u64::MAX).ok()?;
     let columns = match records.format() {
         Format::Csv => match records.next().ok()??.content {
             Ok(Content::Cells(cells)) => Columns::of_header(&cells, Default::default()).ok()?,

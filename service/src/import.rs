@@ -147,8 +147,10 @@ pub struct ImportResult {
 
 /// As many records are written in one transaction, unless they are very long.
 pub(crate) const CHUNK_RECORDS: usize = 2_000;
-/// As many bytes of records at most are written in one transaction, give or take a record.
+/// Records that take as many bytes of memory are written in one transaction, give or take a record.
 const CHUNK_BYTES: usize = 8 << 20;
+/// Of as many lines that made no recipient an import keeps what stands in them and why; the rest is only counted.
+pub const MAX_ISSUES: i64 = 10_000;
 
 /// Records that are written together.
 #[derive(Debug, Default)]
@@ -161,6 +163,16 @@ pub(crate) struct Chunk {
 }
 
 impl Chunk {
+    fn push_row(&mut self, row: Row) {
+        self.bytes = self.bytes.saturating_add(row.weight());
+        self.rows.push(row);
+    }
+
+    fn push_issue(&mut self, issue: Issue) {
+        self.bytes = self.bytes.saturating_add(issue.content.len() + issue.reason.len());
+        self.issues.push(issue);
+    }
+
     const fn is_full(&self) -> bool {
         self.rows.len() + self.issues.len() >= CHUNK_RECORDS || self.bytes >= CHUNK_BYTES
     }
@@ -192,7 +204,7 @@ impl Import {
         options: ImportOptions,
     ) -> Result<Self> {
         let (size, bytes) = (source.size, BytesRead::default());
-        let reading = Reading::open(source, options, bytes.clone()).await?;
+        let reading = Reading::open(source, options, bytes.clone(), services.files.unpacked_bytes).await?;
         let import = note(services.db.write(), campaign, &subject.id, services.now()).await?;
         let position = Position { campaign, created_by: subject.id.clone(), ..Position::default() };
         Ok(Self::over(services, import, position, reading, (bytes, size)))
@@ -207,7 +219,7 @@ impl Import {
         options: ImportOptions,
     ) -> Result<Self> {
         let (size, bytes) = (source.size, BytesRead::default());
-        let reading = Reading::open(source, options, bytes.clone()).await?;
+        let reading = Reading::open(source, options, bytes.clone(), services.files.unpacked_bytes).await?;
         Ok(Self::over(services, import, position, reading, (bytes, size)))
     }
 
@@ -250,7 +262,7 @@ impl Import {
         let Some(chunk) = self.chunks.recv().await else {
             return self.end_reading().await.map(|()| None);
         };
-        self.counts += write::write(&self.services, self.target, self.lines_done, &chunk).await?;
+        self.counts += write::write(&self.services, self.target, (self.lines_done, self.counts.rejected), &chunk).await?;
         self.lines_done = chunk.last_line;
         Ok(Some(Progress { bytes: self.bytes.get(), total_bytes: self.total_bytes, counts: self.counts }))
     }

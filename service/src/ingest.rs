@@ -75,7 +75,14 @@ const MAX_BYTES: usize = 16 * 1024 * 1024;
 /// As many requests may wait for the writer; more are told to come again.
 const QUEUE: usize = 4_096;
 
-type Waiting = (NewDelivery, oneshot::Sender<Result<(), Lost>>);
+/// What is held as long as a delivery's body is in memory.
+pub type Hold = Box<dyn Send>;
+
+struct Waiting {
+    delivery: NewDelivery,
+    answer: oneshot::Sender<Result<(), Lost>>,
+    hold: Hold,
+}
 
 /// Why a delivery was not stored: to be tried again by the provider.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
@@ -99,15 +106,23 @@ impl Inbox {
     /// # Errors
     /// [`Lost`] where the database is down or too slow: the provider should try again.
     pub async fn store(&self, delivery: NewDelivery) -> Result<(), Lost> {
+        self.store_held(delivery, Box::new(())).await
+    }
+
+    /// As [`Inbox::store`]; `hold` is dropped once the delivery is committed or lost, also where nobody waits for that any more.
+    ///
+    /// # Errors
+    /// [`Lost`].
+    pub async fn store_held(&self, delivery: NewDelivery, hold: Hold) -> Result<(), Lost> {
         let (answer, stored) = oneshot::channel();
-        self.0.try_send((delivery, answer)).map_err(|_| Lost)?;
+        self.0.try_send(Waiting { delivery, answer, hold }).map_err(|_| Lost)?;
         stored.await.map_err(|_| Lost)?
     }
 }
 
 async fn write_all(db: Db, mut queue: mpsc::Receiver<Waiting>, stored: impl Fn() + Send) {
     while let Some(first) = queue.recv().await {
-        let mut bytes = first.0.body.len();
+        let mut bytes = first.delivery.body.len();
         let mut batch = vec![first];
         // Whoever arrived during the last commit is there already; a moment more gathers those who are just arriving.
         let deadline = tokio::time::Instant::now() + Duration::from_millis(2);
@@ -118,10 +133,11 @@ async fn write_all(db: Db, mut queue: mpsc::Receiver<Waiting>, stored: impl Fn()
                 receive(&mut queue, deadline).await
             };
             let Some(next) = next else { break };
-            bytes += next.0.body.len();
+            bytes += next.delivery.body.len();
             batch.push(next);
         }
-        let (deliveries, answers): (Vec<_>, Vec<_>) = batch.into_iter().unzip();
+        let split = |Waiting { delivery, answer, hold }| (delivery, (answer, hold));
+        let (deliveries, answers): (Vec<_>, Vec<_>) = batch.into_iter().map(split).unzip();
         let result = write(&db, deliveries).await.map_err(|error| {
             tracing::error!(error = %Causes(&error), "deliveries could not be stored; the providers are asked to come again");
             Lost
@@ -129,7 +145,8 @@ async fn write_all(db: Db, mut queue: mpsc::Receiver<Waiting>, stored: impl Fn()
         if result.is_ok() {
             stored();
         }
-        for answer in answers {
+        for (answer, hold) in answers {
+            drop(hold);
             // Who hung up meanwhile does not hear it; the delivery is there all the same.
             answer.send(result).ok();
         }
@@ -142,15 +159,15 @@ async fn receive(queue: &mut mpsc::Receiver<Waiting>, deadline: tokio::time::Ins
 
 async fn write(db: &Db, deliveries: Vec<NewDelivery>) -> Result<()> {
     let compressed = tokio::task::spawn_blocking(move || deliveries.into_iter().map(row).collect::<Result<Vec<_>>>());
-    let rows =
+    let mut rows =
         compressed.await.map_err(|error| ServiceError::Inconsistent(format!("compressing failed: {error}")))??;
-    if let [single] = rows.as_slice() {
-        insert(db.write(), std::slice::from_ref(single)).await?;
-        return Ok(());
+    if rows.len() == 1 {
+        return insert(db.write(), rows).await;
     }
     let transaction = db.begin().await?;
-    for chunk in rows.chunks(CHUNK) {
-        insert(&transaction, chunk).await?;
+    while !rows.is_empty() {
+        let rest = rows.split_off(rows.len().min(CHUNK));
+        insert(&transaction, std::mem::replace(&mut rows, rest)).await?;
     }
     transaction.commit().await?;
     Ok(())
@@ -177,7 +194,7 @@ fn row(delivery: NewDelivery) -> Result<Row> {
     ])
 }
 
-async fn insert<C: ConnectionTrait>(connection: &C, rows: &[Row]) -> Result<()> {
+async fn insert<C: ConnectionTrait>(connection: &C, rows: Vec<Row>) -> Result<()> {
     let mut sql =
         "INSERT INTO delivery (source, provider, received_at, headers, body, body_size, state, failures, error) VALUES ".to_owned();
     for index in 0..rows.len() {
@@ -187,7 +204,7 @@ async fn insert<C: ConnectionTrait>(connection: &C, rows: &[Row]) -> Result<()> 
         sql.push_str(&places.join(", "));
         sql.push(')');
     }
-    execute(connection, &sql, rows.iter().flatten().cloned()).await?;
+    execute(connection, &sql, rows.into_iter().flatten()).await?;
     Ok(())
 }
 

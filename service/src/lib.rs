@@ -31,6 +31,7 @@ pub mod jobs;
 pub(crate) mod keys;
 #[cfg(test)]
 mod migration_tests;
+mod privacy;
 pub mod prune;
 pub mod recipients;
 pub mod recount;

@@ -19,7 +19,7 @@ pub use self::filter::RecipientFilter;
 use self::filter::check_search;
 use self::paging::{Count, List, Order, Page, PageArgs, Sort, check_max};
 use self::row::{ALL, SUMMARY, decode};
-pub use self::row::{HIDDEN, Recipient, RecipientDetails, RecipientKey};
+pub use self::row::{Recipient, RecipientDetails, RecipientKey};
 pub use self::set::{RecipientSet, RecipientsWhere};
 use self::sql::{Cells, Sql};
 use crate::access::Reader;

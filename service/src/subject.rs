@@ -72,6 +72,12 @@ impl Subject {
         Self { id: "cli".to_owned(), name: "command line".to_owned(), role: Role::Admin }
     }
 
+    /// Somebody who is not signed in: may do nothing, and stands in the audit log where that matters.
+    #[must_use]
+    pub fn anonymous() -> Self {
+        Self { id: "anonymous".to_owned(), name: "anonymous".to_owned(), role: Role::Viewer }
+    }
+
     /// nachfass itself, where it acts by its rules.
     #[must_use]
     pub fn system() -> Self {

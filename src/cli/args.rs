@@ -1,11 +1,14 @@
 //! The arguments, with the help that goes with them.
 
+mod accounts;
+
 use std::path::PathBuf;
 
 use clap::{Args, Parser, Subcommand, ValueEnum};
 use domain::{Provider, Timestamp};
-use service::Role;
 use service::jobs::{JobKind, JobState, Queue};
+
+pub use accounts::{LockoutOptions, TokenCommand, TotpCommand, TotpOptions, UserCommand};
 
 /// Follow-up for e-mail campaigns: what became of every recipient, and what to do about it.
 #[derive(Debug, Parser)]
@@ -121,16 +124,20 @@ nothing; lines that make no recipient are listed in a report.")]
   nachfass prune --json")]
     Prune(PruneOptions),
     /// Manage API tokens
-    #[command(after_help = "Example:
-  nachfass token create --name dashboard --role viewer")]
+    #[command(after_help = "Examples:
+  nachfass token create --name dashboard --role viewer
+  nachfass token list
+  nachfass token revoke 3")]
     Token {
         /// What to do
         #[command(subcommand)]
         command: TokenCommand,
     },
-    /// Manage users
-    #[command(after_help = "Example:
-  nachfass user add erika@example.com --role marketer")]
+    /// Manage users: who may sign in, and as what
+    #[command(after_help = "Examples:
+  nachfass user add erika@example.com --role marketer
+  nachfass user list
+  nachfass user disable erika@example.com")]
     User {
         /// What to do
         #[command(subcommand)]
@@ -404,48 +411,6 @@ pub struct PruneOptions {
     pub json: bool,
 }
 
-/// What to do with tokens.
-#[derive(Debug, Subcommand)]
-pub enum TokenCommand {
-    /// Make a token; it is printed once and never again
-    #[command(after_help = "Examples:
-  nachfass token create --name dashboard --role viewer
-  nachfass token create --name ci --role admin --expires 90d --json")]
-    Create {
-        /// What it is for
-        #[arg(long)]
-        name: String,
-        /// What it may do
-        #[arg(long, value_parser = role)]
-        role: Role,
-        /// How long it is valid: 12h, 90d, 1y; for ever unless said
-        #[arg(long, value_name = "DURATION", value_parser = humantime::parse_duration)]
-        expires: Option<std::time::Duration>,
-        /// Print JSON
-        #[arg(long)]
-        json: bool,
-    },
-}
-
-/// What to do with users.
-#[derive(Debug, Subcommand)]
-pub enum UserCommand {
-    /// Add a user; the password is asked for, or read from the standard input
-    #[command(after_help = "Examples:
-  nachfass user add erika@example.com --role marketer
-  echo \"$PASSWORD\" | nachfass user add admin@example.com --role admin")]
-    Add {
-        /// The address to sign in with
-        email: String,
-        /// What the user may do
-        #[arg(long, value_parser = role)]
-        role: Role,
-        /// Print JSON
-        #[arg(long)]
-        json: bool,
-    },
-}
-
 /// What to do with the configuration.
 #[derive(Debug, Subcommand)]
 pub enum ConfigCommand {
@@ -469,12 +434,6 @@ fn queue(name: &str) -> Result<Queue, String> {
     found.ok_or_else(|| {
         format!("there are {}", Queue::ALL.iter().map(|queue| queue.name()).collect::<Vec<_>>().join(", "))
     })
-}
-
-fn role(name: &str) -> Result<Role, String> {
-    let roles = [Role::Viewer, Role::Marketer, Role::Admin];
-    let found = roles.into_iter().find(|role| role.name().eq_ignore_ascii_case(name));
-    found.ok_or_else(|| format!("there are {}", roles.map(Role::name).join(", ")))
 }
 
 fn header(text: &str) -> Result<(String, String), String> {

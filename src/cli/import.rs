@@ -100,8 +100,9 @@ async fn report(
     Ok(Some(path))
 }
 
+/// A text as a cell of CSV that no spreadsheet calculates.
 fn quoted(text: &str) -> String {
-    format!("\"{}\"", text.replace('"', "\"\""))
+    format!("\"{}\"", domain::table::defuse(text).replace('"', "\"\""))
 }
 
 fn print(result: &ImportResult, report: Option<&Path>, as_json: bool) -> anyhow::Result<()> {

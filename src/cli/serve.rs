@@ -70,15 +70,17 @@ fn require_services(config: &Config, command: &str) -> anyhow::Result<()> {
 
 /// Says where to look and, the first time, how to sign in.
 async fn welcome(serving: &Serving) -> anyhow::Result<()> {
-    const FIRST: &str = "admin@nachfass.example";
     let url = serving.url();
     output::note(format_args!("nachfass {} is at {url}", env!("CARGO_PKG_VERSION")));
     output::note(format_args!("  GraphiQL  {url}/graphiql"));
     output::note(format_args!("  events    {url}/ingest/{{source}}"));
-    if let Some(password) = serving.first_admin(FIRST).await? {
+    if let Some(admin) = serving.first_admin().await? {
         output::note("There is nobody who could sign in yet, so an admin was made; this is shown once:");
-        output::note(format_args!("  address   {FIRST}"));
-        output::note(format_args!("  password  {}", password.expose()));
+        output::note(format_args!("  address   {}", admin.email));
+        output::note(format_args!("  password  {}", admin.password.expose()));
+        if serving.requires_totp() {
+            output::note(format_args!("Admins need a second factor here: nachfass user totp enable {}", admin.email));
+        }
         output::note("Others are added by: nachfass user add");
     }
     Ok(())

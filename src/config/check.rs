@@ -6,15 +6,19 @@ mod crm;
 use std::collections::HashSet;
 use std::fmt;
 use std::net::{IpAddr, SocketAddr};
+use std::os::unix::fs::PermissionsExt;
+use std::path::Path;
 
 use connectors::sources::SourceSettings;
 use domain::Provider;
+use domain::email::EmailAddress;
 use serde::Serialize;
 use service::prune::Retention;
 use tracing_subscriber::EnvFilter;
 use url::{Host, Url};
 
 use super::{Config, Secret, SecretKey};
+use crate::private::OTHERS;
 
 /// How bad a finding is.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
@@ -86,6 +90,8 @@ impl Config {
         check_addresses(self, &mut findings);
         check_stores(self, &mut findings);
         check_secret_key(self, &mut findings);
+        check_sign_in(self, &mut findings);
+        check_data_dir(self, &mut findings);
         check_board(self, &mut findings);
         check_log(self, &mut findings);
         alerts::check(self, &mut findings);
@@ -177,14 +183,28 @@ fn check_secret_key(config: &Config, findings: &mut Findings<'_>) {
         let advice = "make one with: openssl rand -base64 32";
         findings.error("secret_key", "it is not 32 bytes as base64", advice);
     }
-    #[cfg(unix)]
+}
+
+/// Whether other users of the machine are kept out of the data folder and away from the key.
+fn check_data_dir(config: &Config, findings: &mut Findings<'_>) {
+    let is_open = |path: &Path| std::fs::metadata(path).is_ok_and(|file| file.permissions().mode() & OTHERS != 0);
+    if is_open(&config.data_dir) {
+        let problem = format!("{} is open to other users of this machine", config.data_dir.display());
+        findings.warning("data_dir", problem, "chmod 700 it: it holds personal data and the secret key");
+    }
+    let key = config.data_dir.join(SecretKey::FILE_NAME);
+    if is_open(&key) {
+        let problem = format!("{} is open to other users of this machine", key.display());
+        findings.warning("data_dir", problem, "chmod 600 it, and replace the key if others have been there");
+    }
+}
+
+fn check_sign_in(config: &Config, findings: &mut Findings<'_>) {
+    let address = &config.first_admin;
+    if !address.is_empty()
+        && let Err(error) = EmailAddress::parse(address)
     {
-        use std::os::unix::fs::PermissionsExt;
-        let file = config.data_dir.join(SecretKey::FILE_NAME);
-        if std::fs::metadata(&file).is_ok_and(|file| file.permissions().mode() & 0o007 != 0) {
-            let problem = format!("{} is open to every user of this machine", file.display());
-            findings.warning("data_dir", problem, "chmod 600 it, and replace the key if others have been there");
-        }
+        findings.error("first_admin", format!("{address:?}: {error}"), "write an e-mail address, or leave it empty");
     }
 }
 

@@ -1,11 +1,12 @@
-//! Where exported files are kept, and how they are given out.
+//! Where exported files are kept, how they are given out, and how much may be uploaded.
 
 use std::io;
-use std::num::NonZeroU16;
+use std::num::{NonZeroU16, NonZeroU32};
 use std::path::Path;
 
 use connectors::storage::{ObjectFiles, S3Settings};
 use serde::Deserialize;
+use service::uploads::FileLimits;
 use url::Url;
 
 use super::Secret;
@@ -37,6 +38,37 @@ pub struct ExportsConfig {
     pub url_hours: NonZeroU16,
     /// For how many days a file is kept.
     pub keep_days: NonZeroU16,
+}
+
+/// The `[uploads]` table. Sizes are in MB.
+#[derive(Clone, Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct UploadsConfig {
+    /// The largest file, as it is sent.
+    pub file_mb: NonZeroU32,
+    /// As many files of one user are kept.
+    pub user_files: NonZeroU32,
+    /// As much these may have together.
+    pub user_mb: NonZeroU32,
+    /// As much the files of all users may have together.
+    pub total_mb: NonZeroU32,
+    /// As much of a file is imported, unpacked.
+    pub unpacked_mb: NonZeroU32,
+}
+
+impl UploadsConfig {
+    /// The same in bytes.
+    #[must_use]
+    pub fn limits(&self) -> FileLimits {
+        let bytes = |megabytes: NonZeroU32| u64::from(megabytes.get()) << 20;
+        FileLimits {
+            file_bytes: bytes(self.file_mb),
+            user_files: self.user_files.get().into(),
+            user_bytes: bytes(self.user_mb),
+            total_bytes: bytes(self.total_mb),
+            unpacked_bytes: bytes(self.unpacked_mb),
+        }
+    }
 }
 
 impl StorageConfig {

@@ -4,12 +4,15 @@ use std::net::{IpAddr, Ipv6Addr};
 use std::sync::Arc;
 
 use api::ApiOptions;
-use api::auth::{Credential, cookie_name};
+use api::auth::{Credential, cookie_name, device_cookie_name};
+use api::errors::ApiError;
 use api::rate_limit::SignInLimits;
+use api::sign_in::{self, Shown as Attempt};
 use base64::Engine;
 use base64::engine::general_purpose::STANDARD;
+use service::accounts::SignInAnswer;
 use service::error::Causes;
-use service::{Role, ServiceError, Services};
+use service::{Role, Services};
 use worker::board::{Admission, Doorkeeper, Shown};
 
 /// The cookie of a session that began with the board. The pages' own may be bound to https, which the board has not.
@@ -18,11 +21,11 @@ const COOKIE: &str = "nachfass-board";
 /// Lets admins of this installation in.
 pub fn doorkeeper(services: Services, options: &ApiOptions) -> Doorkeeper {
     let limits = Arc::new(SignInLimits::new());
-    let own_cookie = cookie_name(options);
+    let cookies = (cookie_name(options), device_cookie_name(options));
     Arc::new(move |shown| {
         let (services, limits) = (services.clone(), limits.clone());
         Box::pin(async move {
-            admission(&services, &limits, own_cookie, shown).await.unwrap_or_else(|error| {
+            admission(&services, &limits, cookies, shown).await.unwrap_or_else(|error| {
                 tracing::warn!(error = %Causes(&error), "the board could not ask who somebody is");
                 Admission::Unknown
             })
@@ -33,9 +36,9 @@ pub fn doorkeeper(services: Services, options: &ApiOptions) -> Doorkeeper {
 async fn admission(
     services: &Services,
     limits: &SignInLimits,
-    own_cookie: &str,
+    (own_cookie, device_cookie): (&str, &str),
     shown: Shown,
-) -> Result<Admission, ServiceError> {
+) -> Result<Admission, ApiError> {
     let authorization = shown.authorization.as_deref().unwrap_or_default();
     if let Some(Credential::Token(token)) = Credential::of_authorization(authorization) {
         let subject = services.authenticate_token(&token).await?;
@@ -48,20 +51,20 @@ async fn admission(
         }
     }
     let Some((email, password)) = basic(authorization) else { return Ok(Admission::Refused) };
+    let device = shown.cookies.iter().find(|(name, _)| name == device_cookie).map(|(_, value)| value.as_str());
     let address = shown.address.unwrap_or(IpAddr::V6(Ipv6Addr::UNSPECIFIED));
-    if limits.check(address, &email).is_err() {
-        return Ok(Admission::TooOften);
-    }
-    match services.sign_in(&email, &password).await {
-        Ok(signed_in) if signed_in.subject.role == Role::Admin => {
+    // A browser cannot be asked for a code this way: who has a second factor comes with a token, or the session of the pages.
+    let attempt = Attempt { email: &email, password: &password, code: None, device, address };
+    match sign_in::attempt(services, limits, attempt).await {
+        Ok(SignInAnswer::SignedIn(signed_in)) if signed_in.subject.role == Role::Admin => {
             Ok(Admission::Begun(COOKIE.to_owned(), signed_in.secret.expose().to_owned()))
         }
-        Ok(signed_in) => {
+        Ok(SignInAnswer::SignedIn(signed_in)) => {
             services.sign_out(signed_in.secret.expose()).await?;
             Ok(Admission::Refused)
         }
-        Err(ServiceError::Refused(_)) => {
-            tracing::warn!("a sign-in at the board was refused");
+        Ok(SignInAnswer::TooManyCodes { .. }) | Err(ApiError::TooManyRequests { .. }) => Ok(Admission::TooOften),
+        Ok(SignInAnswer::CodeRequired | SignInAnswer::CodeRefused) | Err(ApiError::Refused(_)) => {
             Ok(Admission::Refused)
         }
         Err(error) => Err(error),

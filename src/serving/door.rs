@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use api::ingest::{IngestDoor, IngestOutcome};
-use connectors::sources::{Denied, Received, Sources};
+use connectors::sources::{Denied, Post, Received, Sources};
 use domain::{Clock, Provider};
 use futures::future::BoxFuture;
 use service::ingest::{Inbox, NewDelivery};
@@ -21,17 +21,17 @@ impl Door {
         Self { sources, inbox, clock }
     }
 
-    async fn take(&self, source: &str, headers: Vec<(String, String)>, body: Vec<u8>) -> IngestOutcome {
-        let headers: Vec<_> = headers.into_iter().map(|(name, value)| (name.to_ascii_lowercase(), value)).collect();
-        let (provider, headers, unreadable) = match self.sources.receive(source, &headers, &body).await {
+    async fn take(&self, source: &str, post: Post) -> IngestOutcome {
+        let (provider, post, unreadable) = match self.sources.receive(source, post).await {
             Ok(Received::Handshake) => return IngestOutcome::Handshake,
-            Ok(Received::Events { provider, headers, unreadable }) => (provider, headers, unreadable),
+            Ok(Received::Events { provider, post, unreadable }) => (provider, post, unreadable),
             Err(denied) => return refused(source, denied),
         };
         let outcome = unreadable.clone().map_or(IngestOutcome::Stored, IngestOutcome::Unreadable);
         let received_at = self.clock.now();
+        let Post { headers, body, hold } = post;
         let delivery = NewDelivery { source: source.to_owned(), provider, received_at, headers, body, unreadable };
-        match self.inbox.store(delivery).await {
+        match self.inbox.store_held(delivery, hold).await {
             Ok(()) => outcome,
             Err(_lost) => IngestOutcome::Unavailable,
         }
@@ -59,12 +59,17 @@ impl IngestDoor for Door {
         self.sources.provider(source)
     }
 
+    fn admit(&self, source: &str, headers: &[(String, String)]) -> Result<(), IngestOutcome> {
+        self.sources.admit(source, headers).map_err(|denied| refused(source, denied))
+    }
+
     fn receive<'a>(
         &'a self,
         source: &'a str,
         headers: Vec<(String, String)>,
         body: Vec<u8>,
+        hold: Box<dyn Send>,
     ) -> BoxFuture<'a, IngestOutcome> {
-        Box::pin(self.take(source, headers, body))
+        Box::pin(self.take(source, Post { headers, body, hold }))
     }
 }

@@ -96,7 +96,7 @@ async fn a_list_becomes_a_file(site: Site) {
     let text =
         stranger.bare(Method::GET, &path(&site, &file)).send().await.expect("an answer").text().await.expect("a text");
     assert!(text.starts_with("\u{feff}email,name,status,opens\r\n"));
-    assert!(text.contains("named0@alpha.example,\"'=HYPERLINK(\"\"http://evil.example\"\",\"\"x\"\")\",SENT,0\r\n"));
+    assert!(text.contains("\"named0@alpha.example\",\"'=HYPERLINK(\"\"http://evil.example\"\",\"\"x\"\")\",\"SENT\",0\r\n"));
 
     for format in ["XLSX", "HTML", "TEXT"] {
         let file = export(&api, EXPORT, input(format)).await;
@@ -116,7 +116,7 @@ async fn a_list_becomes_a_file(site: Site) {
     let file = export(&api, EXPORT, json!({ "recipients": clicked, "format": "CSV", "columns": ["EMAIL"] })).await;
     let text =
         stranger.bare(Method::GET, &path(&site, &file)).send().await.expect("an answer").text().await.expect("a text");
-    assert_eq!(text, "\u{feff}email\r\nreader7@beta.example\r\n");
+    assert_eq!(text, "\u{feff}email\r\n\"reader7@beta.example\"\r\n");
     let clicks =
         "mutation($input: ExportClicksInput!) { exportClicks(input: $input) { job { id } userErrors { message } } }";
     let file = export(&api, clicks, json!({ "campaignId": campaign, "format": "JSONL" })).await;

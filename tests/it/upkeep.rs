@@ -72,7 +72,7 @@ async fn admins_look_at_the_board(site: Site) {
     let site = site.with_more(&format!("board_listen = \"127.0.0.1:{port}\"\n"));
     for (name, role) in [("ada", "admin"), ("max", "marketer")] {
         let mut add = site.command(["user", "add", &format!("{name}@alpha.example"), "--role", role]);
-        assert!(with_input(&mut add, "a long password\n").status.success());
+        assert!(with_input(&mut add, "three sleepy walruses\n").status.success());
     }
     let _running = site.start().await;
     let board = Api::new(format!("http://127.0.0.1:{port}"), None);
@@ -91,8 +91,8 @@ async fn admins_look_at_the_board(site: Site) {
         request.send().await.expect("an answer")
     };
     assert_eq!(basic("ada", "a wrong password").await.status(), StatusCode::UNAUTHORIZED);
-    assert_eq!(basic("max", "a long password").await.status(), StatusCode::UNAUTHORIZED);
-    let signed_in = basic("ada", "a long password").await;
+    assert_eq!(basic("max", "three sleepy walruses").await.status(), StatusCode::UNAUTHORIZED);
+    let signed_in = basic("ada", "three sleepy walruses").await;
     assert_eq!(signed_in.status(), StatusCode::OK);
     let cookie = signed_in.headers()["set-cookie"].to_str().expect("a text").to_owned();
     let (cookie, _) = cookie.split_once(';').expect("a cookie");

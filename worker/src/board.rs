@@ -128,7 +128,10 @@ async fn admit<B: MessageBody + 'static>(
         Admission::Granted => None,
         Admission::Begun(name, value) => Some((name, value)),
         Admission::Refused => {
-            let mut response = text(StatusCode::UNAUTHORIZED, "sign in as an admin\n");
+            let mut response = text(
+                StatusCode::UNAUTHORIZED,
+                "sign in as an admin; with a second factor, use a token or sign in at the page first\n",
+            );
             let challenge = HeaderValue::from_static("Basic realm=\"nachfass board\", charset=\"UTF-8\"");
             response.headers_mut().insert(WWW_AUTHENTICATE, challenge);
             return refuse(request, response);

@@ -32,6 +32,9 @@ const ATTEMPTS: i32 = 8;
 /// After so many attempts a job is given up whose workers died at it without getting on: it may be what kills them.
 const DEATHS: i32 = 25;
 
+/// What is said of a job that ends because of what it would store.
+const NOT_STORABLE: &str = "the database refuses what this job has to store; the log says why";
+
 /// What a job does. Registering one is a line here.
 async fn work(deps: &Deps, job: &ClaimedJob) -> Result<()> {
     match job.kind {
@@ -133,6 +136,11 @@ async fn fail(deps: &Deps, job: &ClaimedJob, error: &ServiceError) -> Result<boo
     }
     let (message, retry_at) = match error {
         ServiceError::Refused(refusal) => (refusal.message.clone(), None),
+        error if error.is_refused_data() => {
+            // Whoever begins it again meets the same.
+            tracing::error!(job = job.id, kind = %job.kind, attempt = job.attempt, error = %Causes(error), "job data refused by the database");
+            (NOT_STORABLE.to_owned(), None)
+        }
         _ => {
             tracing::error!(job = job.id, kind = %job.kind, attempt = job.attempt, error = %Causes(error), "a job failed");
             let retry = now.plus_micros(backoff::wait_ms(job.tries, job.id).saturating_mul(1_000));
@@ -143,7 +151,11 @@ async fn fail(deps: &Deps, job: &ClaimedJob, error: &ServiceError) -> Result<boo
             (message, (job.tries < ATTEMPTS).then_some(retry))
         }
     };
-    Ok(jobs::fail(&deps.services, job, &message, retry_at, now).await?)
+    match jobs::fail(&deps.services, job, &message, retry_at, now).await.map_err(ServiceError::from) {
+        // It ends, and is not begun again for ever.
+        Err(error) if error.is_refused_data() => Ok(jobs::fail(&deps.services, job, NOT_STORABLE, None, now).await?),
+        written => written,
+    }
 }
 
 fn end(result: Result<bool>, id: i64) {

@@ -3,6 +3,7 @@
 mod backlog;
 mod board;
 mod ending;
+mod refused;
 mod schedule;
 
 use std::path::Path;

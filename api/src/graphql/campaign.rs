@@ -61,17 +61,17 @@ impl Campaign {
         Key::Campaign(self.id).id()
     }
 
-    /// The name by which imports and providers mean it.
+    /// The name by which imports and providers mean it. Who may not see personal data sees `•••` where it holds an address.
     async fn key(&self, ctx: &Context<'_>) -> Result<&str> {
         Ok(&self.row(ctx).await?.key)
     }
 
-    /// What people call it.
+    /// What people call it. Who may not see personal data sees `•••` where it holds an address.
     async fn name(&self, ctx: &Context<'_>) -> Result<&str> {
         Ok(&self.row(ctx).await?.name)
     }
 
-    /// The subject of its mails.
+    /// The subject of its mails. Who may not see personal data sees `•••` where it holds an address.
     async fn subject(&self, ctx: &Context<'_>) -> Result<Option<&str>> {
         Ok(self.row(ctx).await?.subject.as_deref())
     }
@@ -198,7 +198,9 @@ impl Campaign {
     }
 
     /// Its recipients.
-    #[graphql(complexity = "page_cost(first, last, child_complexity) + recipients_cost(filter.as_ref(), search.as_ref())")]
+    #[graphql(
+        complexity = "page_cost(first, last, child_complexity) + recipients_cost(filter.as_ref(), search.as_ref())"
+    )]
     #[expect(clippy::too_many_arguments, reason = "they are the arguments of a GraphQL field")]
     async fn recipients(
         &self,

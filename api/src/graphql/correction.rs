@@ -75,7 +75,7 @@ impl Correction {
         self.0.push.into()
     }
 
-    /// Why the CRM does not take it.
+    /// Why the CRM does not take it. Who may not see personal data sees `•••`.
     async fn push_error(&self) -> Option<&str> {
         self.0.push_error.as_deref()
     }

@@ -66,7 +66,7 @@ impl CrmReading {
         at(self.0.tried_at)
     }
 
-    /// Why that failed, or that it left something out; null where it went well.
+    /// Why that failed, or that it left something out; null where it went well. Who may not see personal data sees `•••`.
     async fn error(&self) -> Option<&str> {
         self.0.error.as_deref()
     }

@@ -69,7 +69,7 @@ impl Event {
         self.0.diagnostic.as_deref()
     }
 
-    /// The link that was followed. Who may not see personal data sees it without query and fragment.
+    /// The link that was followed. Who may not see personal data sees only its scheme and host.
     async fn url(&self) -> Option<&str> {
         self.0.url.as_deref()
     }

@@ -72,8 +72,8 @@ impl ExportFile {
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Enum)]
 #[graphql(remote = "domain::table::ExportFormat")]
 pub enum ExportFormat {
-    /// Comma-separated values in UTF-8 with a byte order mark, which Excel needs. What it would take for a formula has an apostrophe
-    /// before it.
+    /// Comma-separated values in UTF-8 with a byte order mark, which Excel needs. What a spreadsheet would take for a formula has an
+    /// apostrophe before it, which an import takes away.
     Csv,
     /// A workbook for Excel and others like it, with typed cells and no formulas.
     Xlsx,

@@ -53,7 +53,7 @@ impl FollowUp {
         self.0.owner.as_deref()
     }
 
-    /// What is to be done.
+    /// What is to be done. Who may not see personal data sees `•••`.
     async fn title(&self) -> &str {
         &self.0.title
     }
@@ -74,12 +74,12 @@ impl FollowUp {
         self.0.due_at.map(Date)
     }
 
-    /// The CRM's id; null until it has been made there.
+    /// The CRM's id; null until it has been made there, and for those who may not see personal data.
     async fn crm_id(&self) -> Option<&str> {
         self.0.crm_id.as_deref()
     }
 
-    /// Why the CRM did not take it.
+    /// Why the CRM did not take it. Who may not see personal data sees `•••`.
     async fn error(&self) -> Option<&str> {
         self.0.error.as_deref()
     }

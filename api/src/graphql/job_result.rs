@@ -50,7 +50,7 @@ pub struct JobResult {
     /// Things that were left out. Of an import: recipients that are not to be sent to, because they are doubles or their
     /// addresses invalid or blocked. Of a reading of the CRM: selections and projects whose members could not be read.
     pub(super) skipped: Option<i32>,
-    /// Lines of a file that made no recipient, or corrected nothing.
+    /// Lines of a file that made no recipient, or corrected nothing: all of them, of which the report keeps the first 10,000.
     pub(super) rejected: Option<i32>,
     /// What was left out, and why. Of reminders, the reasons are those of `reminderPreview`.
     #[graphql(complexity = "15 * child_complexity + 1")]

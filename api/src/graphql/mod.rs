@@ -42,6 +42,7 @@ mod subscription;
 #[cfg(test)]
 mod tests;
 mod token;
+mod user;
 mod viewer;
 mod words;
 

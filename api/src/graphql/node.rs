@@ -66,6 +66,8 @@ pub enum Key {
     Job(i64),
     /// An API token.
     Token(i64),
+    /// A user.
+    User(i64),
     /// A complaint.
     Complaint(i64),
     /// An entry of the audit log.
@@ -98,6 +100,7 @@ impl Key {
             | Self::Delivery(id)
             | Self::Job(id)
             | Self::Token(id)
+            | Self::User(id)
             | Self::Complaint(id)
             | Self::Audit(id)
             | Self::ReminderRule(id)
@@ -122,6 +125,7 @@ impl Key {
             Self::Delivery(_) => "Delivery",
             Self::Job(_) => "Job",
             Self::Token(_) => "ApiToken",
+            Self::User(_) => "User",
             Self::Complaint(_) => "Complaint",
             Self::Audit(_) => "AuditEntry",
             Self::ReminderRule(_) => "ReminderRule",
@@ -144,6 +148,7 @@ impl Key {
             Self::Campaign(id) => name("campaign", id),
             Self::Job(id) => name("job", id),
             Self::Token(id) => name("token", id),
+            Self::User(id) => name("user", id),
             Self::ReminderRule(id) => name("reminder_rule", id),
             Self::Correction(id) => name("correction", id),
             Self::Selection(id) => name("selection", id),
@@ -166,6 +171,7 @@ impl Key {
             "campaign" => Some(Self::Campaign(id)),
             "job" => Some(Self::Job(id)),
             "token" => Some(Self::Token(id)),
+            "user" => Some(Self::User(id)),
             "reminder_rule" => Some(Self::ReminderRule(id)),
             "correction" => Some(Self::Correction(id)),
             "selection" => Some(Self::Selection(id)),
@@ -204,6 +210,7 @@ impl Key {
             "Delivery" => Self::Delivery(key),
             "Job" => Self::Job(key),
             "ApiToken" => Self::Token(key),
+            "User" => Self::User(key),
             "Complaint" => Self::Complaint(key),
             "AuditEntry" => Self::Audit(key),
             "ReminderRule" => Self::ReminderRule(key),
@@ -324,6 +331,14 @@ pub(super) fn token(id: &ID) -> Result<i64, Refusal> {
     }
 }
 
+/// The user that an id stands for.
+pub(super) fn user(id: &ID) -> Result<i64, Refusal> {
+    match Key::parse(id)? {
+        Key::User(id) => Ok(id),
+        other => Err(other.wrong("User")),
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -341,6 +356,7 @@ mod tests {
             Key::Delivery(7),
             Key::Job(8),
             Key::Token(9),
+            Key::User(16),
             Key::ReminderRule(10),
             Key::Selection(11),
             Key::Project(12),

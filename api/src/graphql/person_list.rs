@@ -25,12 +25,12 @@ impl Selection {
         Key::Selection(self.0.id).id()
     }
 
-    /// What it is called.
+    /// What it is called. Who may not see personal data sees `•••` where it holds an address.
     async fn name(&self) -> &str {
         &self.0.name
     }
 
-    /// What it is for.
+    /// What it is for. Null for those who may not see personal data.
     async fn description(&self) -> Option<&str> {
         self.0.description.as_deref()
     }
@@ -65,7 +65,7 @@ impl Selection {
         at(self.0.synced_at)
     }
 
-    /// Why the last try to read them failed; null where it did not.
+    /// Why the last try to read them failed; null where it did not. Who may not see personal data sees `•••`.
     async fn sync_error(&self) -> Option<&str> {
         self.0.sync_error.as_deref()
     }
@@ -93,12 +93,12 @@ impl Project {
         Key::Project(self.0.id).id()
     }
 
-    /// What it is called.
+    /// What it is called. Who may not see personal data sees `•••` where it holds an address.
     async fn name(&self) -> &str {
         &self.0.name
     }
 
-    /// What it is for.
+    /// What it is for. Null for those who may not see personal data.
     async fn description(&self) -> Option<&str> {
         self.0.description.as_deref()
     }
@@ -118,7 +118,7 @@ impl Project {
         at(self.0.synced_at)
     }
 
-    /// Why the last try to read them failed; null where it did not.
+    /// Why the last try to read them failed; null where it did not. Who may not see personal data sees `•••`.
     async fn sync_error(&self) -> Option<&str> {
         self.0.sync_error.as_deref()
     }

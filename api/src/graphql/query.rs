@@ -10,8 +10,8 @@ use super::audit::{AuditEntry, AuditFilter, AuditLog};
 use super::campaign::{self, Campaign, Campaigns};
 use super::complaint::{Complaint, ComplaintFilter, Complaints};
 use super::connection::{Connection, page_args};
-use super::cost::{addresses_cost, campaigns_cost, events_cost, is_heavy, page_cost, turn};
 use super::correction::Correction;
+use super::cost::{addresses_cost, campaigns_cost, events_cost, is_heavy, page_cost, turn};
 use super::delivery::{Deliveries, Delivery};
 use super::errors::Result;
 use super::event::{Event, Events};
@@ -60,6 +60,7 @@ impl Query {
             | Key::Event(_)
             | Key::Click(_)
             | Key::Token(_)
+            | Key::User(_)
             | Key::Complaint(_)
             | Key::Audit(_)) => {
                 return Err(other.no_node().into());

@@ -143,7 +143,7 @@ impl ReminderRule {
         Key::ReminderRule(self.0.id).id()
     }
 
-    /// What people call it.
+    /// What people call it. Who may not see personal data sees `•••` where it holds an address.
     async fn name(&self) -> &str {
         &self.0.name
     }

@@ -11,8 +11,8 @@ use futures::stream::BoxStream;
 use service::changes::Changes;
 use service::{Access, Reader, Refusal, RefusalCode};
 
-use super::campaign::KnownCampaigns;
 use super::batch::{Budget, BudgetOfBatch};
+use super::campaign::KnownCampaigns;
 use super::correction::{CorrectionMutation, CorrectionQuery};
 use super::crm::{CrmMutation, CrmQuery};
 use super::documents::Documents;
@@ -22,16 +22,17 @@ use super::loaders::Loaders;
 use super::mutation::Mutation;
 use super::query::Query;
 use super::subscription::Subscription;
+use super::user::{UserMutation, UserQuery};
 
 /// What can be asked for.
 #[derive(Default, MergedObject)]
 #[graphql(name = "Query")]
-struct QueryRoot(Query, CrmQuery, CorrectionQuery);
+struct QueryRoot(Query, CrmQuery, CorrectionQuery, UserQuery);
 
 /// What can be changed. A refusal that a user can bring about is in `userErrors`, not in `errors`.
 #[derive(Default, MergedObject)]
 #[graphql(name = "Mutation")]
-struct MutationRoot(Mutation, CrmMutation, CorrectionMutation);
+struct MutationRoot(Mutation, CrmMutation, CorrectionMutation, UserMutation);
 
 type Inner = async_graphql::Schema<QueryRoot, MutationRoot, Subscription>;
 

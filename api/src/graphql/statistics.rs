@@ -195,7 +195,8 @@ impl TrackedLink {
         Key::Link(self.0.id).id()
     }
 
-    /// Where it leads. Who may not see personal data sees it without query and fragment.
+    /// Where it leads. Who may not see personal data sees only its scheme and host, unless at least 20 recipients clicked it and it holds
+    /// no address.
     async fn url(&self) -> &str {
         &self.0.url
     }

@@ -10,4 +10,5 @@ mod requests;
 mod resend;
 mod schema;
 mod settings;
+mod users;
 mod watching;

@@ -85,6 +85,53 @@ async fn a_compressed_body_is_read_as_what_it_holds() {
 }
 
 #[actix_web::test]
+async fn what_headers_show_is_answered_whatever_the_body_is() {
+    let it = Installation::new().await;
+    let stranger = |source| post(source, vec![b' '; LIMIT + 1]).insert_header(("x-stranger", "1"));
+    let refused = it.ask(stranger("mail")).await;
+    assert_eq!(refused.status, StatusCode::UNAUTHORIZED);
+    assert_eq!(refused.header("www-authenticate"), "Basic realm=\"nachfass\"");
+    assert_eq!(it.ask(stranger("nothing")).await.status, StatusCode::NOT_FOUND);
+}
+
+#[actix_web::test]
+async fn every_encoding_stops_at_the_limit() {
+    let it = Installation::new().await;
+    // Ten megabytes of spaces as Brotli writes them.
+    let brotli: Vec<u8> = "cbffff3ff82540e2b14020f7fe2fffff3ff04b00c4611180eefd07"
+        .as_bytes()
+        .chunks(2)
+        .map(|digits| u8::from_str_radix(std::str::from_utf8(digits).expect("digits"), 16).expect("a byte"))
+        .collect();
+    let half = vec![b' '; LIMIT / 2];
+    for (encoding, body, status) in [
+        ("br", brotli, StatusCode::OK),
+        ("deflate", deflate(&vec![b' '; LIMIT]), StatusCode::OK),
+        ("deflate", deflate(&vec![b' '; LIMIT + 1]), StatusCode::PAYLOAD_TOO_LARGE),
+        ("gzip", gzip(&half).repeat(2), StatusCode::OK),
+        ("gzip", gzip(&half).repeat(3), StatusCode::PAYLOAD_TOO_LARGE),
+        // Members that hold nothing, one after the other.
+        ("gzip", gzip(b"").repeat(20_000), StatusCode::OK),
+        ("gzip", [gzip(b"{}"), b"rubbish".to_vec()].concat(), StatusCode::BAD_REQUEST),
+        ("gzip", gzip(b"{}")[..10].to_vec(), StatusCode::BAD_REQUEST),
+    ] {
+        let answer = it.ask(post("mail", body).insert_header(("content-encoding", encoding))).await;
+        assert_eq!(answer.status, status, "{encoding}");
+    }
+}
+
+#[actix_web::test]
+async fn what_bodies_hold_is_given_back() {
+    let it = Installation::new().await;
+    for _ in 0..20 {
+        assert_eq!(it.ask(post("mail", vec![b' '; LIMIT])).await.status, StatusCode::OK);
+        assert_eq!(it.ask(post("mail", vec![b' '; LIMIT + 1])).await.status, StatusCode::PAYLOAD_TOO_LARGE);
+        let damaged = post("mail", vec![b' '; LIMIT]).insert_header(("content-encoding", "gzip"));
+        assert_eq!(it.ask(damaged).await.status, StatusCode::BAD_REQUEST);
+    }
+}
+
+#[actix_web::test]
 async fn ten_megabytes_are_enough_compressed_or_not() {
     let it = Installation::new().await;
     assert_eq!(it.ask(post("mail", vec![b' '; LIMIT])).await.status, StatusCode::OK);

@@ -11,20 +11,82 @@ fn get(path: &str) -> TestRequest {
     TestRequest::get().uri(path)
 }
 
+/// What an attacker would like to know.
+const TELLING: [&str; 9] =
+    [env!("CARGO_PKG_VERSION"), "database", "queue", "redis", "sqlite", "postgres", "actix", "in memory", "migrat"];
+
+fn tells(text: &str) -> Vec<&'static str> {
+    let text = text.to_lowercase();
+    TELLING.iter().copied().filter(|word| text.contains(word)).collect()
+}
+
 #[actix_web::test]
-async fn the_start_page_shows_the_state_and_a_form_to_strangers() {
+async fn the_start_page_shows_strangers_a_form_and_nothing_else() {
     let it = Installation::new().await;
     let answer = it.ask(get("/")).await;
     assert_eq!((answer.status, answer.header("content-type")), (StatusCode::OK, "text/html; charset=utf-8"));
-    for part in ["ready", "in memory", env!("CARGO_PKG_VERSION"), "<form method=\"post\" action=\"/session\">"] {
-        assert!(answer.text().contains(part), "{part}");
-    }
+    assert!(answer.text().contains("<form method=\"post\" action=\"/session\">"));
+    assert_eq!(tells(answer.text()), Vec::<&str>::new());
     assert!(
         !answer.text().contains("{{") && !answer.text().contains("<script>") && !answer.text().contains("/graphiql")
     );
     assert!(answer.header("content-security-policy").contains("script-src 'self'"));
     for file in ["/assets/page.css", "/assets/page.js"] {
         assert_eq!(it.ask(get(file)).await.status, StatusCode::OK);
+    }
+}
+
+#[actix_web::test]
+async fn only_admins_are_told_how_the_installation_is() {
+    let it = Installation::new().await;
+    for role in [Role::Viewer, Role::Marketer] {
+        let token = it.token(role).await;
+        let page = it.ask(get("/").insert_header(token.clone())).await;
+        assert_eq!(tells(page.text()), Vec::<&str>::new(), "{role:?}");
+        assert_eq!(it.ask(get("/readyz").insert_header(token)).await.json(), json!({ "status": "ready" }));
+    }
+    let token = it.token(Role::Admin).await;
+    let page = it.ask(get("/").insert_header(token.clone())).await;
+    for part in ["ready", "in memory", env!("CARGO_PKG_VERSION")] {
+        assert!(page.text().contains(part), "{part}");
+    }
+    let ready = it.ask(get("/readyz").insert_header(token)).await;
+    assert_eq!(ready.json(), json!({ "status": "ready", "database": "ready", "queue": "in memory" }));
+}
+
+#[actix_web::test]
+async fn no_answer_to_a_stranger_names_version_database_or_queue() {
+    for database in [DatabaseHealth::Ready, DatabaseHealth::NotMigrated, DatabaseHealth::Unreachable] {
+        let health = Health { database, queue: QueueHealth::RedisUnreachable };
+        let it = Installation::with_health(ApiOptions::new("http://localhost"), health).await;
+        let form = |body: &'static str| {
+            TestRequest::post()
+                .uri("/session")
+                .insert_header(("content-type", "application/x-www-form-urlencoded"))
+                .insert_header(("origin", "http://localhost"))
+                .set_payload(body)
+        };
+        for request in [
+            get("/"),
+            get("/nothing"),
+            get("/readyz"),
+            get("/healthz"),
+            get("/graphiql"),
+            get("/graphql"),
+            get("/exports/x"),
+            get("/assets/nothing.js"),
+            TestRequest::post().uri("/graphql").insert_header(("content-type", "application/json")).set_payload("{"),
+            TestRequest::post().uri("/uploads"),
+            TestRequest::post().uri("/ingest/nothing"),
+            TestRequest::delete().uri("/"),
+            form("email=a%40x.example&password=wrong"),
+            form("nonsense"),
+        ] {
+            let answer = it.ask(request).await;
+            let headers = ["server", "x-powered-by", "via", "www-authenticate"].map(|name| answer.header(name));
+            assert_eq!(tells(answer.text()), Vec::<&str>::new(), "{}", answer.text());
+            assert_eq!(tells(&headers.join(" ")), Vec::<&str>::new());
+        }
     }
 }
 

@@ -128,6 +128,10 @@ impl Crm for SuperOffice {
         self.write_bounce(bounce).boxed()
     }
 
+    fn may_tell(&self, headers: &[(String, String)]) -> bool {
+        webhook::may_tell(self.webhook_secret.as_deref(), headers)
+    }
+
     fn told(&self, headers: &[(String, String)], body: &[u8]) -> Option<Vec<Told>> {
         webhook::told(self.webhook_secret.as_deref(), &self.tenant, headers, body)
     }

@@ -10,7 +10,7 @@ use domain::reading::{ReadError, Reading};
 use domain::{Event, EventKind, Provider, Timestamp};
 use serde_json::Value;
 
-use super::{EventBuilder, Rejection, Request, Webhook, json, signature};
+use super::{EventBuilder, Rejection, Request, Webhook, bounds, json, signature};
 
 /// Times below this are seconds: in milliseconds they would lie before March 1973, in seconds they reach to the year
 /// 5138.
@@ -21,21 +21,23 @@ const FIRST_MILLISECONDS: i64 = 100_000_000_000;
 pub struct Brevo;
 
 impl Webhook for Brevo {
+    fn precheck(&self, head: &Request<'_>, secrets: &[String], _now: Timestamp) -> Result<(), Rejection> {
+        signature::bearer(head, secrets)
+    }
+
     fn verify(&self, request: &Request<'_>, secrets: &[String], _now: Timestamp) -> Result<(), Rejection> {
         signature::bearer(request, secrets)
     }
 
     fn read(&self, request: &Request<'_>) -> Result<Reading, ReadError> {
         let elements = json::batch(Provider::Brevo, request.body)?;
-        let has = |name: &str| elements.iter().any(|element| element.get(name).is_some());
-        match (elements.is_empty(), has("event"), has("items")) {
-            (true, ..) | (_, true, _) => Ok(json::read_each(&elements, |element| read_event(element, request))),
-            (_, false, true) => Err(ReadError::InboundMail(Provider::Brevo)),
-            (_, false, false) => {
-                let reason = "there is no event".into();
-                Err(ReadError::NotThisProvider { provider: Provider::Brevo, reason })
-            }
+        let has = |name: &str| json::any(&elements, |element| element.get(name).is_some());
+        if !elements.is_empty() && !has("event") {
+            let inbound = has("items");
+            let foreign = || json::not_from(Provider::Brevo, "there is no event");
+            return Err(if inbound { ReadError::InboundMail(Provider::Brevo) } else { foreign() });
         }
+        json::read_each(elements, |element| read_event(element, request))
     }
 }
 
@@ -56,8 +58,8 @@ fn read_event(element: &Value, request: &Request<'_>) -> Result<Event, String> {
         url: text("link"),
         machine_flag,
         user_agent: text("user_agent"),
-        tags: tags(element),
-        metadata,
+        tags: tags(element).into(),
+        metadata: metadata.into(),
         ..EventBuilder::new(Provider::Brevo, &reported, kind)
     };
     Ok(builder.build(request))
@@ -75,9 +77,10 @@ fn tags(element: &Value) -> Vec<String> {
     if !tags.is_empty() {
         return tags;
     }
-    let packed = json::at(element, &["tag"]).and_then(Value::as_str).and_then(|text| serde_json::from_str(text).ok());
+    let packed =
+        json::at(element, &["tag"]).and_then(Value::as_str).and_then(|text| bounds::tree(text.as_bytes()).ok());
     match packed {
-        Some(Value::Array(tags)) => tags.iter().filter_map(json::as_text).collect(),
+        Some(Value::Array(tags)) => tags.iter().filter_map(json::as_text).take(bounds::MAX_TAGS).collect(),
         _ => json::texts(element, &["tag"]),
     }
 }

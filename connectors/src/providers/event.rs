@@ -1,6 +1,7 @@
 //! Putting an event together: what every adapter would otherwise do again.
 
 use std::collections::BTreeMap;
+use std::sync::Arc;
 
 use domain::machine;
 use domain::smtp::{self, EnhancedCode, Reply};
@@ -8,7 +9,7 @@ use domain::{BounceClass, Event, EventKind, Provider, Timestamp};
 use sha2::{Digest, Sha256};
 
 use super::signature::hex;
-use super::{Request, json};
+use super::{Request, bounds, json};
 
 /// What an adapter found in an element; [`EventBuilder::build`] completes it by the rules that all providers share.
 #[derive(Clone, Debug)]
@@ -44,9 +45,9 @@ pub struct EventBuilder {
     /// The provider's own field for the campaign.
     pub campaign: Option<String>,
     /// The tags.
-    pub tags: Vec<String>,
+    pub tags: Arc<[String]>,
     /// The metadata.
-    pub metadata: BTreeMap<String, String>,
+    pub metadata: Arc<BTreeMap<String, String>>,
 }
 
 impl EventBuilder {
@@ -69,12 +70,12 @@ impl EventBuilder {
             machine_flag: None,
             user_agent: None,
             campaign: None,
-            tags: Vec::new(),
-            metadata: BTreeMap::new(),
+            tags: Arc::default(),
+            metadata: Arc::default(),
         }
     }
 
-    /// The event: ids normalised, kind and class checked against the SMTP status, campaign and recipient id looked up in the
+    /// The event: ids normalised, overlong texts cut, kind and class checked against the SMTP status, campaign and recipient id looked up in the
     /// metadata, and a key made where the provider has none.
     #[must_use]
     pub fn build(self, request: &Request<'_>) -> Event {
@@ -86,9 +87,10 @@ impl EventBuilder {
         let engaged = matches!(kind, EventKind::Opened | EventKind::Clicked);
         let verdict = engaged.then(|| machine::verdict(self.machine_flag, self.user_agent.as_deref())).flatten();
         let named = |keys: &[String]| {
-            let value = |key: &String| self.metadata.get(key).filter(|value| !value.trim().is_empty());
-            keys.iter().find_map(value).cloned()
+            let value = |key: &String| self.metadata.get(key).map(|value| bounds::beginning(value));
+            keys.iter().filter_map(value).find(|value| !value.trim().is_empty()).map(str::to_owned)
         };
+        let campaign = named(request.campaign_keys).or_else(|| self.campaign.clone().map(bounds::cut));
         let key = KeyParts {
             provider: self.provider,
             reported: &self.reported,
@@ -101,19 +103,19 @@ impl EventBuilder {
             provider: self.provider,
             event_id: self.event_id.filter(|id| !id.is_empty()).unwrap_or_else(|| key.hash()),
             kind,
-            campaign: named(request.campaign_keys).or(self.campaign),
+            campaign,
             recipient_ref: named(request.recipient_keys),
             occurred_at: self.occurred_at.unwrap_or(request.received_at),
             bounce_class,
             smtp_code: reply.code,
             enhanced_code: reply.enhanced,
-            diagnostic: self.diagnostic.filter(|_| failure || reply.code.is_some()),
-            url: self.url.filter(|_| kind == EventKind::Clicked),
+            diagnostic: self.diagnostic.filter(|_| failure || reply.code.is_some()).map(bounds::cut),
+            url: self.url.filter(|_| kind == EventKind::Clicked).map(bounds::cut),
             verdict,
             tags: self.tags,
             metadata: self.metadata,
-            message_id,
-            recipient,
+            message_id: message_id.map(bounds::cut),
+            recipient: recipient.map(bounds::cut),
         }
     }
 }

@@ -25,8 +25,8 @@ use domain::{BounceClass, Event, EventKind, Provider, Timestamp};
 use serde_json::Value;
 
 use super::request::within_window;
-use super::signature::any_fits_hex;
-use super::{EventBuilder, Rejection, Request, Webhook, json};
+use super::signature::{any_fits_hex, is_hex_sha256};
+use super::{EventBuilder, Rejection, Request, Webhook, bounds, json};
 
 /// How far from now a signature may have been made.
 const WINDOW_SECONDS: i64 = 300;
@@ -36,28 +36,46 @@ const WINDOW_SECONDS: i64 = 300;
 pub struct Generic;
 
 impl Webhook for Generic {
+    fn precheck(&self, head: &Request<'_>, _secrets: &[String], now: Timestamp) -> Result<(), Rejection> {
+        let (timestamp, digits) = signed(head)?;
+        is_hex_sha256(digits)?;
+        is_fresh(timestamp, now)
+    }
+
     fn verify(&self, request: &Request<'_>, secrets: &[String], now: Timestamp) -> Result<(), Rejection> {
-        let header = |name| request.header(name).map(str::trim);
-        let timestamp = header("x-nachfass-timestamp").ok_or(Rejection::Missing("no X-Nachfass-Timestamp"))?;
-        let signature = header("x-nachfass-signature").ok_or(Rejection::Missing("no X-Nachfass-Signature"))?;
-        let digits = signature.strip_prefix("sha256=").unwrap_or(signature);
+        let (timestamp, digits) = signed(request)?;
         any_fits_hex(secrets, digits, &[timestamp.as_bytes(), b".", request.body])?;
-        let signed_at = timestamp.parse().map_err(|_error| Rejection::Invalid)?;
-        within_window(Timestamp::from_seconds(signed_at), now, WINDOW_SECONDS)
+        is_fresh(timestamp, now)
     }
 
     fn read(&self, request: &Request<'_>) -> Result<Reading, ReadError> {
-        let events = match json::parse(Provider::Generic, request.body)? {
-            Value::Array(events) => events,
-            Value::Object(mut root) => match root.remove("events") {
-                Some(Value::Array(events)) => events,
-                None if root.contains_key("type") => vec![Value::Object(root)],
+        let events = if json::is_list(request.body) {
+            json::list(Provider::Generic, request.body)?
+        } else if json::is_json(request.body) && !json::is_object(request.body) {
+            return Err(json::not_from(Provider::Generic, "neither an object nor a list"));
+        } else {
+            let root = json::Fields::of(Provider::Generic, request.body)?;
+            match root.get("events") {
+                Some(events) if json::is_list(events) => json::list(Provider::Generic, events)?,
+                None if root.has("type") => vec![request.body],
                 _ => return Err(json::not_from(Provider::Generic, "neither `type` nor a list `events`")),
-            },
-            _ => return Err(json::not_from(Provider::Generic, "neither an object nor a list")),
+            }
         };
-        Ok(json::read_each(&events, |element| read_event(element, request)))
+        json::read_each(events, |element| read_event(element, request))
     }
+}
+
+/// The timestamp and the digits of the signature.
+fn signed<'a>(request: &Request<'a>) -> Result<(&'a str, &'a str), Rejection> {
+    let header = |name| request.header(name).map(str::trim);
+    let timestamp = header("x-nachfass-timestamp").ok_or(Rejection::Missing("no X-Nachfass-Timestamp"))?;
+    let signature = header("x-nachfass-signature").ok_or(Rejection::Missing("no X-Nachfass-Signature"))?;
+    Ok((timestamp, signature.strip_prefix("sha256=").unwrap_or(signature)))
+}
+
+fn is_fresh(timestamp: &str, now: Timestamp) -> Result<(), Rejection> {
+    let signed_at = timestamp.parse().map_err(|_error| Rejection::Invalid)?;
+    within_window(Timestamp::from_seconds(signed_at), now, WINDOW_SECONDS)
 }
 
 fn read_event(element: &Value, request: &Request<'_>) -> Result<Event, String> {
@@ -78,12 +96,12 @@ fn read_event(element: &Value, request: &Request<'_>) -> Result<Event, String> {
     event.url = text("url");
     event.machine_flag = given(element, "machine", "is neither true nor false", json::boolean)?;
     event.user_agent = text("user_agent");
-    event.tags = json::texts(element, &["tags"]);
-    event.metadata = json::metadata(element.get("metadata"));
+    event.tags = json::texts(element, &["tags"]).into();
+    event.metadata = json::metadata(element.get("metadata")).into();
     let mut event = event.build(request);
     // The fields for it outweigh names in the metadata that happen to be the configured ones.
-    event.campaign = text("campaign").or(event.campaign);
-    event.recipient_ref = text("recipient_id").or(event.recipient_ref);
+    event.campaign = text("campaign").map(bounds::cut).or(event.campaign);
+    event.recipient_ref = text("recipient_id").map(bounds::cut).or(event.recipient_ref);
     Ok(event)
 }
 

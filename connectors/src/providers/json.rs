@@ -1,11 +1,18 @@
 //! Reading JSON of others: fields that may be missing, null, numbers instead of texts, or one instead of many.
 
+use std::borrow::Cow;
 use std::collections::BTreeMap;
+use std::fmt;
 
 use chrono::NaiveDateTime;
-use domain::reading::{BadElement, ReadError, Reading};
+use domain::reading::{ReadError, Reading};
 use domain::{Event, Provider, Timestamp};
+use serde::Deserialize;
+use serde::de::{DeserializeSeed, Deserializer, Error, MapAccess, SeqAccess, Visitor};
 use serde_json::Value;
+use serde_json::value::RawValue;
+
+use super::bounds;
 
 /// The value at a path of object keys; `None` where a step is missing, null or no object.
 #[must_use]
@@ -56,11 +63,11 @@ pub fn boolean(value: &Value, path: &[&str]) -> Option<bool> {
     }
 }
 
-/// The texts at a path: a list, or one text that stands for a list of one.
+/// The texts at a path, up to a number of them: a list, or one text that stands for a list of one.
 #[must_use]
 pub fn texts(value: &Value, path: &[&str]) -> Vec<String> {
     match at(value, path) {
-        Some(Value::Array(items)) => items.iter().filter_map(as_text).collect(),
+        Some(Value::Array(items)) => items.iter().filter_map(as_text).take(bounds::MAX_TAGS).collect(),
         Some(single) => as_text(single).into_iter().collect(),
         None => Vec::new(),
     }
@@ -82,7 +89,7 @@ pub fn metadata(value: Option<&Value>) -> BTreeMap<String, String> {
 #[must_use]
 pub fn metadata_in_text(text: Option<&str>, name: &str) -> BTreeMap<String, String> {
     let Some(text) = text.map(str::trim).filter(|text| !text.is_empty()) else { return BTreeMap::new() };
-    match serde_json::from_str::<Value>(text) {
+    match bounds::tree(text.as_bytes()) {
         Ok(object @ Value::Object(_)) => metadata(Some(&object)),
         _ => BTreeMap::from([(name.to_owned(), text.to_owned())]),
     }
@@ -142,37 +149,217 @@ pub fn not_from(provider: Provider, reason: &str) -> ReadError {
 /// The body as JSON.
 ///
 /// # Errors
-/// [`ReadError::NotThisProvider`] names the place of the mistake, never the content.
+/// [`ReadError::NotThisProvider`] names the place of the mistake, never the content; [`ReadError::TooMuch`] where the tree would take
+/// too much memory.
 pub fn parse(provider: Provider, body: &[u8]) -> Result<Value, ReadError> {
-    serde_json::from_slice(body).map_err(|error| ReadError::NotThisProvider {
-        provider,
-        reason: format!("no JSON (line {}, column {})", error.line(), error.column()),
-    })
-}
-
-/// The elements of a batch: those of a list, or the one object that stands for a list of one.
-///
-/// # Errors
-/// [`ReadError::NotThisProvider`] where the body is neither.
-pub fn batch(provider: Provider, body: &[u8]) -> Result<Vec<Value>, ReadError> {
-    match parse(provider, body)? {
-        Value::Array(elements) => Ok(elements),
-        single @ Value::Object(_) => Ok(vec![single]),
-        _ => Err(ReadError::NotThisProvider { provider, reason: "neither an object nor a list of objects".into() }),
+    if !bounds::is_bounded(body) {
+        let reason = format!("as a tree it would take more than {} MB of memory", bounds::MAX_TREE >> 20);
+        return Err(ReadError::TooMuch(reason));
     }
+    serde_json::from_slice(body).map_err(|error| no_json(provider, &error))
 }
 
-/// Reads every element on its own, so that a bad one holds up no other. `read` gives the reason where it is bad.
-pub fn read_each<'a>(
-    elements: impl IntoIterator<Item = &'a Value>,
-    read: impl Fn(&'a Value) -> Result<Event, String>,
-) -> Reading {
-    let mut reading = Reading::default();
-    for (index, element) in elements.into_iter().enumerate() {
-        match read(element) {
-            Ok(event) => reading.events.push(event),
-            Err(reason) => reading.failures.push(BadElement { index, reason }),
+/// Where the body is no JSON; an error of serde's own may quote what it found, so only the place is kept.
+fn no_json(provider: Provider, error: &serde_json::Error) -> ReadError {
+    not_from(provider, &format!("no JSON (line {}, column {})", error.line(), error.column()))
+}
+
+/// The fields of an object, as they are written: its tree may be too large, and mostly one field is wanted.
+#[derive(Debug)]
+pub struct Fields<'a>(Vec<(Cow<'a, str>, &'a RawValue)>);
+
+impl<'a> Fields<'a> {
+    /// The fields of the object that the body is.
+    ///
+    /// # Errors
+    /// [`ReadError::NotThisProvider`] where it is no object; [`ReadError::TooMuch`] where it has too many fields.
+    pub fn of(provider: Provider, body: &'a [u8]) -> Result<Self, ReadError> {
+        let mut too_many = false;
+        let mut reader = serde_json::Deserializer::from_slice(body);
+        let fields = RawFields(&mut too_many).deserialize(&mut reader).and_then(|fields| reader.end().map(|()| fields));
+        match fields {
+            Ok(fields) => Ok(Self(fields)),
+            Err(_) if too_many => Err(ReadError::TooMuch(format!("more than {} fields", bounds::MAX_FIELDS))),
+            Err(error) if error.is_data() => Err(not_from(provider, "no object")),
+            Err(error) => Err(no_json(provider, &error)),
         }
     }
-    reading
+
+    /// The value of a field, as it is written; of several the last one.
+    #[must_use]
+    pub fn get(&self, name: &str) -> Option<&'a [u8]> {
+        self.0.iter().rev().find(|(key, _)| key == name).map(|(_, raw)| raw.get().as_bytes())
+    }
+
+    /// Whether there is a field of that name.
+    #[must_use]
+    pub fn has(&self, name: &str) -> bool {
+        self.get(name).is_some()
+    }
+
+    /// Whether there are none at all.
+    #[must_use]
+    pub const fn is_empty(&self) -> bool {
+        self.0.is_empty()
+    }
+
+    /// A short text, such as a signature; `None` where the field is something else, or longer than 4 KB.
+    #[must_use]
+    pub fn short_text(&self, name: &str) -> Option<String> {
+        let raw = self.get(name).filter(|raw| raw.len() <= bounds::MAX_TEXT)?;
+        as_text(&serde_json::from_slice(raw).ok()?)
+    }
+}
+
+/// The elements of the list in `json`, as they are written.
+///
+/// # Errors
+/// [`ReadError::NotThisProvider`] where it is no list; [`ReadError::TooMuch`] where it is too long.
+pub fn list(provider: Provider, json: &[u8]) -> Result<Vec<&[u8]>, ReadError> {
+    let mut too_many = false;
+    let mut reader = serde_json::Deserializer::from_slice(json);
+    let list = RawList(&mut too_many).deserialize(&mut reader).and_then(|list| reader.end().map(|()| list));
+    match list {
+        Ok(list) => Ok(list),
+        Err(_) if too_many => Err(bounds::too_many()),
+        Err(error) if error.is_data() => Err(not_from(provider, "no list")),
+        Err(error) => Err(no_json(provider, &error)),
+    }
+}
+
+/// Whether it is JSON at all.
+#[must_use]
+pub fn is_json(json: &[u8]) -> bool {
+    serde_json::from_slice::<&RawValue>(json).is_ok()
+}
+
+/// Whether `json` begins as a list does.
+#[must_use]
+pub fn is_list(json: &[u8]) -> bool {
+    json.trim_ascii_start().first() == Some(&b'[')
+}
+
+/// Whether `json` begins as an object does.
+#[must_use]
+pub fn is_object(json: &[u8]) -> bool {
+    json.trim_ascii_start().first() == Some(&b'{')
+}
+
+/// The elements of a batch, as they are written: those of a list, or the one object that stands for a list of one.
+///
+/// # Errors
+/// [`ReadError::NotThisProvider`] where the body is neither; [`ReadError::TooMuch`] where there are too many.
+pub fn batch(provider: Provider, body: &[u8]) -> Result<Vec<&[u8]>, ReadError> {
+    if is_list(body) {
+        return list(provider, body);
+    }
+    match serde_json::from_slice::<&RawValue>(body) {
+        Ok(single) if is_object(single.get().as_bytes()) => Ok(vec![single.get().as_bytes()]),
+        Ok(_) => Err(not_from(provider, "neither an object nor a list of objects")),
+        Err(error) => Err(no_json(provider, &error)),
+    }
+}
+
+/// Whether one of the elements is such a one; those behind it are not looked at.
+pub fn any(elements: &[&[u8]], is_such: impl Fn(&Value) -> bool) -> bool {
+    elements.iter().any(|element| bounds::tree(element).is_ok_and(|element| is_such(&element)))
+}
+
+/// Whether there are elements, and all of them are such ones; those behind one that is not are not looked at.
+pub fn all(elements: &[&[u8]], is_such: impl Fn(&Value) -> bool) -> bool {
+    let all = elements.iter().all(|element| bounds::tree(element).is_ok_and(|element| is_such(&element)));
+    !elements.is_empty() && all
+}
+
+/// Reads every element on its own, so that a bad one holds up no other, and only one is in memory as a tree. `read` gives the reason
+/// where it is bad.
+///
+/// # Errors
+/// [`ReadError::TooMuch`] where their events are too many or too large.
+pub fn read_each<'a>(
+    elements: impl IntoIterator<Item = &'a [u8]>,
+    read: impl Fn(&Value) -> Result<Event, String>,
+) -> Result<Reading, ReadError> {
+    let mut reading = bounds::Bounded::default();
+    for element in elements {
+        reading.add(bounds::tree(element).and_then(|element| read(&element)))?;
+    }
+    Ok(reading.finish())
+}
+
+/// What is read of a body that holds a single event.
+///
+/// # Errors
+/// [`ReadError::TooMuch`] where it is too large.
+pub fn single(event: Result<Event, String>) -> Result<Reading, ReadError> {
+    let mut reading = bounds::Bounded::default();
+    reading.add(event)?;
+    Ok(reading.finish())
+}
+
+/// Takes the fields of an object, up to a number of them.
+struct RawFields<'t>(&'t mut bool);
+
+impl<'de> DeserializeSeed<'de> for RawFields<'_> {
+    type Value = Vec<(Cow<'de, str>, &'de RawValue)>;
+
+    fn deserialize<D: Deserializer<'de>>(self, deserializer: D) -> Result<Self::Value, D::Error> {
+        deserializer.deserialize_map(self)
+    }
+}
+
+impl<'de> Visitor<'de> for RawFields<'_> {
+    type Value = Vec<(Cow<'de, str>, &'de RawValue)>;
+
+    fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("an object")
+    }
+
+    fn visit_map<A: MapAccess<'de>>(self, mut map: A) -> Result<Self::Value, A::Error> {
+        let mut fields = Vec::new();
+        while let Some((Name(name), raw)) = map.next_entry::<Name<'de>, &RawValue>()? {
+            if fields.len() == bounds::MAX_FIELDS {
+                *self.0 = true;
+                return Err(A::Error::custom("too many fields"));
+            }
+            fields.push((name, raw));
+        }
+        Ok(fields)
+    }
+}
+
+/// The name of a field: borrowed unless it is written with escapes.
+#[derive(Deserialize)]
+#[serde(transparent)]
+struct Name<'a>(#[serde(borrow)] Cow<'a, str>);
+
+/// Takes the elements of a list, up to a number of them.
+struct RawList<'t>(&'t mut bool);
+
+impl<'de> DeserializeSeed<'de> for RawList<'_> {
+    type Value = Vec<&'de [u8]>;
+
+    fn deserialize<D: Deserializer<'de>>(self, deserializer: D) -> Result<Self::Value, D::Error> {
+        deserializer.deserialize_seq(self)
+    }
+}
+
+impl<'de> Visitor<'de> for RawList<'_> {
+    type Value = Vec<&'de [u8]>;
+
+    fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("a list")
+    }
+
+    fn visit_seq<A: SeqAccess<'de>>(self, mut list: A) -> Result<Self::Value, A::Error> {
+        let mut elements = Vec::new();
+        while let Some(raw) = list.next_element::<&RawValue>()? {
+            if elements.len() == bounds::MAX_EVENTS {
+                *self.0 = true;
+                return Err(A::Error::custom("too many elements"));
+            }
+            elements.push(raw.get().as_bytes());
+        }
+        Ok(elements)
+    }
 }

@@ -13,12 +13,11 @@ use std::collections::BTreeMap;
 use domain::reading::{ReadError, Reading};
 use domain::smtp::EnhancedCode;
 use domain::{BounceClass, Event, EventKind, Provider, Timestamp};
-use futures::FutureExt;
 use serde_json::{Value, json};
 
 use super::request::within_window;
 use super::signature::{any_fits, hex, hmac_sha256};
-use super::{EventBuilder, Rejection, Request, Webhook, json};
+use super::{EventBuilder, Rejection, Request, Webhook, bounds, form, json};
 
 /// Mailgun retries for eight hours; what is signed again or not, and how far clocks differ, is left some room.
 const REPLAY_WINDOW_SECONDS: i64 = 12 * 3600;
@@ -68,9 +67,9 @@ pub struct Mailgun;
 
 impl Webhook for Mailgun {
     fn verify(&self, request: &Request<'_>, secrets: &[String], now: Timestamp) -> Result<(), Rejection> {
-        let payload = Payload::of(request).map_err(|error| Rejection::Unreadable(error.to_string()))?;
-        let field = |name| json::text(&payload.signature, &[name]);
-        let (Some(timestamp), Some(token), Some(signature)) = (field("timestamp"), field("token"), field("signature"))
+        let signature = Signature::of(request).map_err(|error| Rejection::Unreadable(error.to_string()))?;
+        let (Some(timestamp), Some(token), Some(signature)) =
+            (signature.timestamp, signature.token, signature.signature)
         else {
             return Err(Rejection::Missing("timestamp, token and signature must be in the body"));
         };
@@ -82,97 +81,92 @@ impl Webhook for Mailgun {
     }
 
     fn replay_key(&self, request: &Request<'_>) -> Option<String> {
-        json::text(&Payload::of(request).ok()?.signature, &["token"])
+        Signature::of(request).ok()?.token
     }
 
     fn read(&self, request: &Request<'_>) -> Result<Reading, ReadError> {
-        let payload = Payload::of(request)?;
-        let token = json::text(&payload.signature, &["token"]);
-        Ok(json::read_each([&payload.event], |element| read_event(element, token.clone(), request)))
-    }
-}
-
-/// A request, in today's shape.
-struct Payload {
-    signature: Value,
-    event: Value,
-}
-
-impl Payload {
-    fn of(request: &Request<'_>) -> Result<Self, ReadError> {
-        let foreign = |reason: &str| ReadError::NotThisProvider { provider: Provider::Mailgun, reason: reason.into() };
-        let fields = match request.media_type().as_str() {
-            "application/x-www-form-urlencoded" => form_urlencoded::parse(request.body).into_owned().collect(),
-            "multipart/form-data" => multipart(request).ok_or_else(|| foreign("no multipart form"))?,
-            _ => {
-                let mut body = json::parse(Provider::Mailgun, request.body)?;
-                let mut part = |name| body.get_mut(name).map(Value::take);
-                return match (part("event-data"), part("signature")) {
-                    (Some(event), signature) => Ok(Self { signature: signature.unwrap_or_default(), event }),
-                    _ if body.get("sender").is_some() => Err(ReadError::InboundMail(Provider::Mailgun)),
-                    _ => Err(foreign("there is no event-data")),
-                };
+        let token = Signature::of(request)?.token;
+        let event = if form::is_form(request) {
+            Form::of(request)?.event()?
+        } else {
+            let body = json::Fields::of(Provider::Mailgun, request.body)?;
+            match (body.get("event-data"), body.has("sender")) {
+                (Some(event), _) => json::parse(Provider::Mailgun, event)?,
+                (None, true) => return Err(ReadError::InboundMail(Provider::Mailgun)),
+                (None, false) => return Err(foreign("there is no event-data")),
             }
         };
-        let form = Form(fields);
-        match (form.first("event"), form.first("sender")) {
-            (Some(event), _) => Ok(Self { signature: form.signature(), event: form.event(event) }),
-            (None, Some(_)) => Err(ReadError::InboundMail(Provider::Mailgun)),
-            (None, None) => Err(foreign("there is no field named event")),
-        }
+        json::single(read_event(&event, token, request))
     }
 }
 
-/// The fields of a multipart form, in their order.
-fn multipart(request: &Request<'_>) -> Option<Vec<(String, String)>> {
-    let boundary = multer::parse_boundary(request.header("content-type")?).ok()?;
-    let body = futures::stream::iter([Ok::<_, std::convert::Infallible>(request.body.to_vec())]);
-    let mut form = multer::Multipart::new(body, boundary);
-    let fields = async {
-        let mut fields = Vec::new();
-        while let Some(field) = form.next_field().await.ok()? {
-            let name = field.name().unwrap_or_default().to_owned();
-            fields.push((name, field.text().await.ok()?));
+fn foreign(reason: &str) -> ReadError {
+    json::not_from(Provider::Mailgun, reason)
+}
+
+/// The signature in a request. It is looked at before anybody knows whose the body is, so nothing else of the body is kept.
+#[derive(Default)]
+struct Signature {
+    timestamp: Option<String>,
+    token: Option<String>,
+    signature: Option<String>,
+}
+
+impl Signature {
+    fn of(request: &Request<'_>) -> Result<Self, ReadError> {
+        if form::is_form(request) {
+            return Self::of_form(request);
         }
-        Some(fields)
-    };
-    // The whole body is at hand, so there is nothing to wait for.
-    fields.now_or_never().flatten()
+        let body = json::Fields::of(Provider::Mailgun, request.body)?;
+        let raw = body.get("signature").filter(|raw| raw.len() <= bounds::MAX_TEXT && json::is_object(raw));
+        let Some(raw) = raw else { return Ok(Self::default()) };
+        let fields = json::Fields::of(Provider::Mailgun, raw)?;
+        let [timestamp, token, signature] = ["timestamp", "token", "signature"].map(|name| fields.short_text(name));
+        Ok(Self { timestamp, token, signature })
+    }
+
+    /// Mailgun's own fields come after variables of the same name.
+    fn of_form(request: &Request<'_>) -> Result<Self, ReadError> {
+        let wanted = |name: &str| ["timestamp", "token", "signature"].iter().any(|it| it.eq_ignore_ascii_case(name));
+        let form = Form(form::fields(request, wanted).map_err(|reason| foreign(&reason))?);
+        let last = |name| form.all(name).next_back().filter(|text| text.len() <= bounds::MAX_TEXT).map(str::to_owned);
+        Ok(Self { timestamp: last("timestamp"), token: last("token"), signature: last("signature") })
+    }
 }
 
 /// A legacy form: names may come several times, because the sender's variables are mixed in.
 struct Form(Vec<(String, String)>);
 
 impl Form {
+    fn of(request: &Request<'_>) -> Result<Self, ReadError> {
+        form::fields(request, |_| true).map(Self).map_err(|reason| foreign(&reason))
+    }
+
     fn all<'a>(&'a self, name: &'a str) -> impl DoubleEndedIterator<Item = &'a str> {
         self.0.iter().filter(move |(key, _)| key.eq_ignore_ascii_case(name)).map(|(_, value)| value.as_str())
     }
 
-    /// Mailgun's own value comes before a variable of the same name …
+    /// Mailgun's own value comes before a variable of the same name.
     fn first(&self, name: &str) -> Option<&str> {
         self.0.iter().find(|(key, _)| key.eq_ignore_ascii_case(name)).map(|(_, value)| value.as_str())
     }
 
-    /// … but for the fields of the signature, which come after.
-    fn signature(&self) -> Value {
-        let last = |name| self.all(name).next_back();
-        json!({ "timestamp": last("timestamp"), "token": last("token"), "signature": last("signature") })
-    }
-
     /// The event as `event-data` would hold it.
-    fn event(&self, event: &str) -> Value {
-        let event = match event {
-            "bounced" => "failed",
-            "dropped" => "rejected",
-            other => other,
+    fn event(&self) -> Result<Value, ReadError> {
+        let event = match (self.first("event"), self.first("sender")) {
+            (Some("bounced"), _) => "failed",
+            (Some("dropped"), _) => "rejected",
+            (Some(other), _) => other,
+            (None, Some(_)) => return Err(ReadError::InboundMail(Provider::Mailgun)),
+            (None, None) => return Err(foreign("there is no field named event")),
         };
-        let headers = self.first("message-headers").and_then(|text| serde_json::from_str(text).ok());
-        let headers: Vec<(String, Value)> = headers.unwrap_or_default();
+        let headers = self.first("message-headers").and_then(|text| bounds::tree(text.as_bytes()).ok());
+        let headers: Vec<(String, Value)> = headers.and_then(|it| serde_json::from_value(it).ok()).unwrap_or_default();
         let header = |name: &'static str| headers.iter().filter(move |(key, _)| key.eq_ignore_ascii_case(name));
         let fields = self.all("tag").chain(self.all("X-Mailgun-Tag")).map(str::to_owned);
         let tags: Vec<String> =
             fields.chain(header("X-Mailgun-Tag").filter_map(|(_, tag)| json::as_text(tag))).collect();
-        json!({
+        Ok(json!({
             "event": event,
             "severity": "permanent",
             "timestamp": self.all("timestamp").next_back(),
@@ -187,7 +181,7 @@ impl Form {
             "client-info": { "user-agent": self.first("user-agent") },
             "tags": tags,
             "user-variables": self.variables(header("X-Mailgun-Variables").map(|(_, value)| value)),
-        })
+        }))
     }
 
     /// The sender's variables: flat fields, or JSON in a field or in a header of the message.
@@ -229,8 +223,8 @@ fn read_event(element: &Value, token: Option<String>, request: &Request<'_>) -> 
         url: json::text(element, &["url"]),
         machine_flag: bot.and_then(Value::as_str).map(|bot| !bot.trim().is_empty()),
         user_agent: json::text(element, &["client-info", "user-agent"]),
-        tags: json::texts(element, &["tags"]),
-        metadata: json::metadata(json::at(element, &["user-variables"])),
+        tags: json::texts(element, &["tags"]).into(),
+        metadata: json::metadata(json::at(element, &["user-variables"])).into(),
         ..EventBuilder::new(Provider::Mailgun, &reported, kind)
     };
     Ok(builder.build(request))

@@ -17,22 +17,24 @@ use super::{EventBuilder, Rejection, Request, Webhook, json, signature};
 pub struct Mailjet;
 
 impl Webhook for Mailjet {
+    fn precheck(&self, head: &Request<'_>, secrets: &[String], _now: Timestamp) -> Result<(), Rejection> {
+        signature::bearer(head, secrets)
+    }
+
     fn verify(&self, request: &Request<'_>, secrets: &[String], _now: Timestamp) -> Result<(), Rejection> {
         signature::bearer(request, secrets)
     }
 
     fn read(&self, request: &Request<'_>) -> Result<Reading, ReadError> {
         let elements = json::batch(Provider::Mailjet, request.body)?;
-        let has = |name: &str| elements.iter().any(|element| element.get(name).is_some());
-        match (elements.is_empty() || has("event"), has("Headers") && has("Parts")) {
-            (true, _) => Ok(json::read_each(&elements, |element| read_event(element, request))),
+        let has = |name: &str| json::any(&elements, |element| element.get(name).is_some());
+        if !elements.is_empty() && !has("event") {
             // The Parse API's form of a mail.
-            (false, true) => Err(ReadError::InboundMail(Provider::Mailjet)),
-            (false, false) => {
-                let reason = "there is no event".into();
-                Err(ReadError::NotThisProvider { provider: Provider::Mailjet, reason })
-            }
+            let inbound = has("Headers") && has("Parts");
+            let foreign = || json::not_from(Provider::Mailjet, "there is no event");
+            return Err(if inbound { ReadError::InboundMail(Provider::Mailjet) } else { foreign() });
         }
+        json::read_each(elements, |element| read_event(element, request))
     }
 }
 
@@ -55,7 +57,7 @@ fn read_event(element: &Value, request: &Request<'_>) -> Result<Event, String> {
         user_agent: text("agent"),
         tags: custom_campaign.iter().cloned().collect(),
         campaign: custom_campaign.or_else(|| id("mj_campaign_id")),
-        metadata,
+        metadata: metadata.into(),
         ..EventBuilder::new(Provider::Mailjet, &reported, kind)
     };
     Ok(builder.build(request))

@@ -9,14 +9,18 @@ use domain::reading::{ReadError, Reading};
 use domain::{BounceClass, Event, EventKind, Provider, Timestamp};
 use serde_json::Value;
 
-use super::signature::any_fits_hex;
-use super::{EventBuilder, Rejection, Request, Webhook, json};
+use super::signature::{any_fits_hex, is_hex_sha256};
+use super::{EventBuilder, Rejection, Request, Webhook, bounds, json};
 
 /// Mailtrap.
 #[derive(Clone, Copy, Debug)]
 pub struct Mailtrap;
 
 impl Webhook for Mailtrap {
+    fn precheck(&self, head: &Request<'_>, _secrets: &[String], _now: Timestamp) -> Result<(), Rejection> {
+        is_hex_sha256(head.header("mailtrap-signature").ok_or(Rejection::Missing("no Mailtrap-Signature"))?)
+    }
+
     fn verify(&self, request: &Request<'_>, secrets: &[String], _now: Timestamp) -> Result<(), Rejection> {
         let signature = request.header("mailtrap-signature").ok_or(Rejection::Missing("no Mailtrap-Signature"))?;
         any_fits_hex(secrets, signature, &[request.body])
@@ -24,32 +28,40 @@ impl Webhook for Mailtrap {
 
     fn read(&self, request: &Request<'_>) -> Result<Reading, ReadError> {
         let elements = elements(request.body)?;
-        if !elements.is_empty() && elements.iter().all(is_inbound) {
+        if json::all(&elements, is_inbound) {
             return Err(ReadError::InboundMail(Provider::Mailtrap));
         }
-        Ok(json::read_each(&elements, |element| read_event(element, request)))
+        json::read_each(elements, |element| read_event(element, request))
     }
 }
 
 /// The elements of a body in either format.
-fn elements(body: &[u8]) -> Result<Vec<Value>, ReadError> {
-    match json::parse(Provider::Mailtrap, body) {
-        Ok(Value::Object(mut root)) => match root.remove("events") {
-            Some(Value::Array(events)) => Ok(events),
-            None if root.contains_key("event") => Ok(vec![Value::Object(root)]),
-            None if root.is_empty() => Ok(Vec::new()),
-            _ => Err(json::not_from(Provider::Mailtrap, "no list `events`")),
-        },
-        Ok(_) => Err(json::not_from(Provider::Mailtrap, "no object")),
-        Err(error) => lines(body).ok_or(error),
+fn elements(body: &[u8]) -> Result<Vec<&[u8]>, ReadError> {
+    if !json::is_json(body) {
+        return lines(body);
+    }
+    let root = json::Fields::of(Provider::Mailtrap, body)?;
+    match root.get("events") {
+        Some(events) if json::is_list(events) => json::list(Provider::Mailtrap, events),
+        None if root.has("event") => Ok(vec![body]),
+        None if root.is_empty() => Ok(Vec::new()),
+        _ => Err(json::not_from(Provider::Mailtrap, "no list `events`")),
     }
 }
 
-/// The lines of JSON Lines, null in place of a line that is no JSON; `None` where not one of them is an object.
-fn lines(body: &[u8]) -> Option<Vec<Value>> {
-    let lines = body.split(|byte| *byte == b'\n').filter(|line| !line.trim_ascii().is_empty());
-    let lines: Vec<Value> = lines.map(|line| serde_json::from_slice(line).unwrap_or_default()).collect();
-    lines.iter().any(Value::is_object).then_some(lines)
+/// The lines of JSON Lines, null in place of a line that is no JSON. Unless one of them is an object, they are something else.
+fn lines(body: &[u8]) -> Result<Vec<&[u8]>, ReadError> {
+    let mut lines = Vec::new();
+    for line in body.split(|byte| *byte == b'\n').map(<[u8]>::trim_ascii).filter(|line| !line.is_empty()) {
+        if lines.len() == bounds::MAX_EVENTS {
+            return Err(bounds::too_many());
+        }
+        lines.push(if json::is_json(line) { line } else { b"null".as_slice() });
+    }
+    if lines.iter().any(|line| json::is_object(line)) {
+        return Ok(lines);
+    }
+    Err(json::not_from(Provider::Mailtrap, "neither JSON nor JSON Lines"))
 }
 
 fn is_inbound(element: &Value) -> bool {
@@ -72,8 +84,8 @@ fn read_event(element: &Value, request: &Request<'_>) -> Result<Event, String> {
     event.diagnostic = text("response").or_else(|| text("reason"));
     event.url = text("url");
     event.user_agent = text("user_agent");
-    event.tags = json::texts(element, &["category"]);
-    event.metadata = json::metadata(element.get("custom_variables"));
+    event.tags = json::texts(element, &["category"]).into();
+    event.metadata = json::metadata(element.get("custom_variables")).into();
     Ok(event.build(request))
 }
 

@@ -12,13 +12,12 @@ use base64::Engine;
 use base64::engine::general_purpose::STANDARD;
 use domain::reading::{ReadError, Reading};
 use domain::{BounceClass, Event, EventKind, Provider, Timestamp};
-use futures::FutureExt;
 use serde_json::Value;
 
 use super::signature::{any_fits, hmac_sha1};
-use super::{EventBuilder, Rejection, Request, Webhook, json};
+use super::{EventBuilder, Handshake, Rejection, Request, Webhook, form, json};
 
-/// What the empty batch is signed with that tries a new URL out. It is no secret, and authorises nothing else.
+/// What the empty batch is signed with that tries a new URL out. Everybody knows it: it authorises nothing else.
 const TRIAL_KEY: &str = "test-webhook";
 
 /// Mandrill.
@@ -26,28 +25,43 @@ const TRIAL_KEY: &str = "test-webhook";
 pub struct Mandrill;
 
 impl Webhook for Mandrill {
+    fn precheck(&self, head: &Request<'_>, _secrets: &[String], _now: Timestamp) -> Result<(), Rejection> {
+        // Base64 of 20 bytes.
+        if signature(head)?.len() == 28 { Ok(()) } else { Err(Rejection::Invalid) }
+    }
+
     fn verify(&self, request: &Request<'_>, secrets: &[String], _now: Timestamp) -> Result<(), Rejection> {
-        let signature = request.header("x-mandrill-signature").ok_or(Rejection::Missing("no X-Mandrill-Signature"))?;
+        let signature = signature(request)?;
         let mut fields = fields(request).map_err(Rejection::Unreadable)?;
         fields.sort_by(|(left, _), (right, _)| left.cmp(right));
         let fits = |secrets: &[String]| {
             request.urls.iter().any(|url| {
                 let expected = |secret: &str| STANDARD.encode(signature_over(secret, url, &fields)).into_bytes();
-                any_fits(secrets, signature.trim().as_bytes(), expected).is_ok()
+                any_fits(secrets, signature.as_bytes(), expected).is_ok()
             })
         };
-        let trial = matches!(batch(&fields).as_deref(), Ok([]));
-        if fits(secrets) || trial && fits(&[TRIAL_KEY.to_owned()]) { Ok(()) } else { Err(Rejection::Invalid) }
+        let fits = fits(secrets) || is_empty_batch(&fields) && fits(&[TRIAL_KEY.to_owned()]);
+        if fits { Ok(()) } else { Err(Rejection::Invalid) }
+    }
+
+    /// An empty batch tries the URL out, whatever it is signed with.
+    fn handshake(&self, request: &Request<'_>) -> Result<Option<Handshake>, ReadError> {
+        let empty = fields(request).is_ok_and(|fields| is_empty_batch(&fields));
+        Ok(empty.then_some(Handshake::Ping))
     }
 
     fn read(&self, request: &Request<'_>) -> Result<Reading, ReadError> {
         let fields = fields(request).map_err(|reason| json::not_from(Provider::Mandrill, &reason))?;
         let events = batch(&fields)?;
-        if !events.is_empty() && events.iter().all(is_inbound) {
+        if json::all(&events, is_inbound) {
             return Err(ReadError::InboundMail(Provider::Mandrill));
         }
-        Ok(json::read_each(&events, |element| read_event(element, request)))
+        json::read_each(events, |element| read_event(element, request))
     }
+}
+
+fn signature<'a>(request: &Request<'a>) -> Result<&'a str, Rejection> {
+    request.header("x-mandrill-signature").map(str::trim).ok_or(Rejection::Missing("no X-Mandrill-Signature"))
 }
 
 fn signature_over(key: &str, url: &str, sorted_fields: &[(String, String)]) -> Vec<u8> {
@@ -58,35 +72,21 @@ fn signature_over(key: &str, url: &str, sorted_fields: &[(String, String)]) -> V
 
 /// The form's fields, in the order of the body.
 fn fields(request: &Request<'_>) -> Result<Vec<(String, String)>, String> {
-    if request.media_type() != "multipart/form-data" {
-        return Ok(form_urlencoded::parse(request.body).into_owned().collect());
-    }
-    let content_type = request.header("content-type").unwrap_or_default();
-    let boundary = multer::parse_boundary(content_type).map_err(|error| error.to_string())?;
-    // The whole body is in memory, so that reading it never has to wait.
-    let reading = multipart_fields(request.body.to_vec(), boundary).now_or_never();
-    reading.unwrap_or(Err(multer::Error::IncompleteStream)).map_err(|error| error.to_string())
+    form::fields(request, |_| true)
 }
 
-async fn multipart_fields(body: Vec<u8>, boundary: String) -> multer::Result<Vec<(String, String)>> {
-    let whole = futures::stream::iter([Ok::<_, std::convert::Infallible>(body)]);
-    let mut multipart = multer::Multipart::new(whole, boundary);
-    let mut fields = Vec::new();
-    while let Some(field) = multipart.next_field().await? {
-        let name = field.name().unwrap_or_default().to_owned();
-        fields.push((name, field.text().await?));
-    }
-    Ok(fields)
+/// Whether the form holds an empty list of events, and nothing else at all.
+fn is_empty_batch(fields: &[(String, String)]) -> bool {
+    let [(name, events)] = fields else { return false };
+    let list = events.trim().strip_prefix('[').and_then(|rest| rest.strip_suffix(']'));
+    name == "mandrill_events" && list.is_some_and(|inside| inside.trim().is_empty())
 }
 
 /// The elements of `mandrill_events`.
-fn batch(fields: &[(String, String)]) -> Result<Vec<Value>, ReadError> {
+fn batch(fields: &[(String, String)]) -> Result<Vec<&[u8]>, ReadError> {
     let events = fields.iter().find(|(name, _)| name == "mandrill_events");
     let (_, events) = events.ok_or_else(|| json::not_from(Provider::Mandrill, "no form field `mandrill_events`"))?;
-    match json::parse(Provider::Mandrill, events.as_bytes())? {
-        Value::Array(elements) => Ok(elements),
-        _ => Err(json::not_from(Provider::Mandrill, "`mandrill_events` is no list")),
-    }
+    json::list(Provider::Mandrill, events.as_bytes())
 }
 
 fn is_inbound(element: &Value) -> bool {
@@ -118,11 +118,12 @@ fn read_event(element: &Value, request: &Request<'_>) -> Result<Event, String> {
         .or_else(|| first(&[&["reject", "detail"], &["reject", "reason"], &["msg", "bounce_description"]]));
     event.url = first(&[&["url"]]);
     event.user_agent = first(&[&["user_agent"]]);
-    event.tags = json::texts(element, &["msg", "tags"]);
-    event.metadata = json::metadata(json::at(element, &["msg", "metadata"]));
+    event.tags = json::texts(element, &["msg", "tags"]).into();
+    let mut metadata = json::metadata(json::at(element, &["msg", "metadata"]));
     if let Some(subaccount) = first(&[&["msg", "subaccount"], &["reject", "subaccount"]]) {
-        event.metadata.entry("subaccount".to_owned()).or_insert(subaccount);
+        metadata.entry("subaccount".to_owned()).or_insert(subaccount);
     }
+    event.metadata = metadata.into();
     Ok(event.build(request))
 }
 

@@ -23,14 +23,14 @@ use super::{EventBuilder, Rejection, Request, Webhook, json};
 pub struct Postal;
 
 impl Webhook for Postal {
+    fn precheck(&self, head: &Request<'_>, _secrets: &[String], _now: Timestamp) -> Result<(), Rejection> {
+        // Keys have 512 to 8,192 bits, and signatures as many.
+        let (_, signature) = signed(head)?;
+        if (64..=1_024).contains(&signature.len()) { Ok(()) } else { Err(Rejection::Invalid) }
+    }
+
     fn verify(&self, request: &Request<'_>, secrets: &[String], _now: Timestamp) -> Result<(), Rejection> {
-        // Where the better signature is sent, it alone counts: a forger must not fall back on the weaker one.
-        let (hash, signature) = match (request.header("x-postal-signature-256"), request.header("x-postal-signature")) {
-            (Some(signature), _) => (RsaHash::Sha256, signature),
-            (None, Some(signature)) => (RsaHash::Sha1, signature),
-            (None, None) => return Err(Rejection::Missing("neither X-Postal-Signature-256 nor X-Postal-Signature")),
-        };
-        let signature = STANDARD.decode(signature.trim()).map_err(|_error| Rejection::Invalid)?;
+        let (hash, signature) = signed(request)?;
         let keys: Vec<_> = secrets.iter().map(|secret| key(secret)).collect();
         if keys.iter().flatten().any(|key| rsa_pkcs1_fits(key, hash, request.body, &signature)) {
             return Ok(());
@@ -64,9 +64,19 @@ impl Webhook for Postal {
         event.diagnostic = words.iter().find_map(|path| json::text(payload, path));
         event.url = json::text(payload, &["url"]);
         event.user_agent = json::text(payload, &["user_agent"]);
-        event.tags = json::texts(message, &["tag"]);
-        Ok(Reading { events: vec![event.build(request)], ..Reading::default() })
+        event.tags = json::texts(message, &["tag"]).into();
+        json::single(Ok(event.build(request)))
     }
+}
+
+/// The signature. Where the better one is sent, it alone counts: a forger must not fall back on the weaker one.
+fn signed(request: &Request<'_>) -> Result<(RsaHash, Vec<u8>), Rejection> {
+    let (hash, signature) = match (request.header("x-postal-signature-256"), request.header("x-postal-signature")) {
+        (Some(signature), _) => (RsaHash::Sha256, signature),
+        (None, Some(signature)) => (RsaHash::Sha1, signature),
+        (None, None) => return Err(Rejection::Missing("neither X-Postal-Signature-256 nor X-Postal-Signature")),
+    };
+    Ok((hash, STANDARD.decode(signature.trim()).map_err(|_error| Rejection::Invalid)?))
 }
 
 /// The public key in a secret: base64 of its DER form, with or without the lines that PEM puts around it.

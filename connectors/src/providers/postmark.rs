@@ -17,6 +17,10 @@ use super::{EventBuilder, Rejection, Request, Webhook, json, signature};
 pub struct Postmark;
 
 impl Webhook for Postmark {
+    fn precheck(&self, head: &Request<'_>, secrets: &[String], _now: Timestamp) -> Result<(), Rejection> {
+        signature::bearer(head, secrets)
+    }
+
     fn verify(&self, request: &Request<'_>, secrets: &[String], _now: Timestamp) -> Result<(), Rejection> {
         signature::bearer(request, secrets)
     }
@@ -33,7 +37,7 @@ impl Webhook for Postmark {
             let reason = "there is no RecordType".into();
             return Err(ReadError::NotThisProvider { provider: Provider::Postmark, reason });
         };
-        Ok(Reading { events: vec![event(&element, &reported, request)], failures: Vec::new() })
+        json::single(Ok(event(&element, &reported, request)))
     }
 }
 
@@ -50,8 +54,8 @@ fn event(element: &Value, reported: &str, request: &Request<'_>) -> Event {
         diagnostic: text("Details").or_else(|| text("Description")).or_else(|| text("Name")),
         url: text("OriginalLink"),
         user_agent: text("UserAgent"),
-        tags: json::texts(element, &["Tag"]),
-        metadata: json::metadata(json::at(element, &["Metadata"])),
+        tags: json::texts(element, &["Tag"]).into(),
+        metadata: json::metadata(json::at(element, &["Metadata"])).into(),
         ..EventBuilder::new(Provider::Postmark, reported, kind)
     }
     .build(request)

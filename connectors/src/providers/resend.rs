@@ -31,6 +31,14 @@ impl Webhook for Resend {
         &["svix-id", "webhook-id"]
     }
 
+    fn precheck(&self, head: &Request<'_>, _secrets: &[String], now: Timestamp) -> Result<(), Rejection> {
+        let signed = Signed::find(head)?;
+        if !signed.signatures().iter().any(|signature| signature.len() == 32) {
+            return Err(Rejection::Invalid);
+        }
+        signed.is_fresh(now)
+    }
+
     fn verify(&self, request: &Request<'_>, secrets: &[String], now: Timestamp) -> Result<(), Rejection> {
         let signed = Signed::find(request)?;
         let parts = [signed.id.as_bytes(), b".", signed.timestamp.as_bytes(), b".", request.body];
@@ -43,8 +51,7 @@ impl Webhook for Resend {
             let unusable = secrets.iter().any(|secret| key(secret).is_none());
             return Err(if unusable { Rejection::Secret("it is not base64".into()) } else { Rejection::Invalid });
         }
-        let signed_at = signed.timestamp.parse().map_err(|_error| Rejection::Invalid)?;
-        within_window(Timestamp::from_seconds(signed_at), now, WINDOW_SECONDS)
+        signed.is_fresh(now)
     }
 
     fn read(&self, request: &Request<'_>) -> Result<Reading, ReadError> {
@@ -67,8 +74,8 @@ impl Webhook for Resend {
         event.url = json::text(data, &["click", "link"]);
         event.user_agent = json::text(data, &["click", "userAgent"]);
         event.campaign = json::text(data, &["broadcast_id"]);
-        event.metadata = metadata(data);
-        Ok(Reading { events: vec![event.build(request)], ..Reading::default() })
+        event.metadata = metadata(data).into();
+        json::single(Ok(event.build(request)))
     }
 }
 
@@ -89,6 +96,11 @@ impl<'a> Signed<'a> {
         named(["svix-id", "svix-timestamp", "svix-signature"])
             .or_else(|| named(["webhook-id", "webhook-timestamp", "webhook-signature"]))
             .ok_or(Rejection::Missing("svix-id, svix-timestamp and svix-signature belong together"))
+    }
+
+    fn is_fresh(&self, now: Timestamp) -> Result<(), Rejection> {
+        let signed_at = self.timestamp.parse().map_err(|_error| Rejection::Invalid)?;
+        within_window(Timestamp::from_seconds(signed_at), now, WINDOW_SECONDS)
     }
 
     /// The signatures of version 1: there are several while the provider rotates its key.

@@ -13,14 +13,35 @@ use domain::reading::{ReadError, Reading};
 use domain::{BounceClass, Event, EventKind, Provider, Timestamp};
 use serde_json::Value;
 
-use super::sns::{self, Hosts, MessageType};
+use super::sns::{self, MessageType, Service};
 use super::{EventBuilder, Handshake, Rejection, Request, Webhook, json};
 
-/// Where subscriptions are confirmed.
-const TOPICS: Hosts = Hosts { prefix: "sns.mnq.", suffixes: &[".scaleway.com"] };
+/// Scaleway's topics. The certificates lie in a bucket that each region has.
+const TOPICS: Service = Service { certificates, is_certificate, confirmations };
 
-/// Where the certificates of the signatures lie.
-const CERTIFICATES: Hosts = Hosts { prefix: "messaging.s3.", suffixes: &[".scw.cloud"] };
+fn certificates(partition: &str, region: &str) -> Option<String> {
+    is_place(partition, region).then(|| format!("https://messaging.s3.{region}.scw.cloud/{region}/sns/"))
+}
+
+/// `certificate.pem`, or one with an id in its name; both endings are seen.
+fn is_certificate(path: &str) -> bool {
+    let name = path.strip_suffix(".pem").or_else(|| path.strip_suffix(".crt"));
+    name.is_some_and(|name| {
+        let plain = |byte: u8| byte.is_ascii_alphanumeric() || matches!(byte, b'-' | b'_');
+        (1..=128).contains(&name.len()) && name.bytes().all(plain)
+    })
+}
+
+fn confirmations(partition: &str, region: &str) -> Option<String> {
+    is_place(partition, region).then(|| format!("https://sns.mnq.{region}.scaleway.com/"))
+}
+
+/// A region is a country and a city: `fr-par`.
+fn is_place(partition: &str, region: &str) -> bool {
+    let letters = |word: &str, length| word.len() == length && word.bytes().all(|byte| byte.is_ascii_lowercase());
+    let words = region.split_once('-');
+    partition == "scw" && words.is_some_and(|(country, city)| letters(country, 2) && letters(city, 3))
+}
 
 /// Scaleway Transactional Email.
 #[derive(Clone, Copy, Debug)]
@@ -31,8 +52,16 @@ impl Webhook for Scaleway {
         sns::HEADERS
     }
 
+    fn has_certificates(&self) -> bool {
+        true
+    }
+
     fn certificate_url(&self, request: &Request<'_>) -> Result<Option<String>, Rejection> {
-        CERTIFICATES.certificate_url(request)
+        TOPICS.certificate_url(request)
+    }
+
+    fn precheck(&self, head: &Request<'_>, _secrets: &[String], _now: Timestamp) -> Result<(), Rejection> {
+        sns::precheck(head)
     }
 
     fn verify(&self, request: &Request<'_>, secrets: &[String], now: Timestamp) -> Result<(), Rejection> {
@@ -54,7 +83,7 @@ impl Webhook for Scaleway {
         let reported = json::text(&element, &["type"]).filter(|_| json::text(&element, &["id"]).is_some());
         let reported = reported.ok_or_else(|| json::not_from(Provider::Scaleway, "no object with `id` and `type`"))?;
         let published = envelope.and_then(|envelope| envelope.timestamp.parse().ok());
-        Ok(Reading { events: vec![event(&reported, &element, published, request)], ..Reading::default() })
+        json::single(Ok(event(&reported, &element, published, request)))
     }
 }
 
@@ -69,7 +98,7 @@ fn event(reported: &str, element: &Value, published: Option<Timestamp>, request:
     event.occurred_at = ["created_at", "email_sent_at", "email_queued_at"].iter().find_map(time).or(published);
     event.smtp_code = json::integer(element, &["email_response_code"]).and_then(|code| code.try_into().ok());
     event.diagnostic = text("email_response_message").or_else(|| text("email_error"));
-    event.metadata = headers(element.get("email_headers"));
+    event.metadata = headers(element.get("email_headers")).into();
     event.build(request)
 }
 

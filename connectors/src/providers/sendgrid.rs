@@ -10,10 +10,11 @@ use base64::Engine;
 use base64::engine::general_purpose::STANDARD;
 use domain::reading::{ReadError, Reading};
 use domain::{BounceClass, Event, EventKind, Provider, Timestamp};
-use p256::ecdsa::signature::Verifier;
+use p256::ecdsa::signature::hazmat::PrehashVerifier;
 use p256::ecdsa::{DerSignature, VerifyingKey};
 use p256::pkcs8::DecodePublicKey;
 use serde_json::Value;
+use sha2::{Digest, Sha256};
 
 use super::{EventBuilder, Rejection, Request, Webhook, json};
 
@@ -56,15 +57,15 @@ const OWN_KEYS: &[&str] = &[
 pub struct Sendgrid;
 
 impl Webhook for Sendgrid {
+    fn precheck(&self, head: &Request<'_>, _secrets: &[String], _now: Timestamp) -> Result<(), Rejection> {
+        signed(head).map(|_| ())
+    }
+
     fn verify(&self, request: &Request<'_>, secrets: &[String], _now: Timestamp) -> Result<(), Rejection> {
-        let header = |name| request.header(name).filter(|value| !value.is_empty());
-        let signature = header(SIGNATURE).ok_or(Rejection::Missing("X-Twilio-Email-Event-Webhook-Signature"))?;
-        let timestamp = header(TIMESTAMP).ok_or(Rejection::Missing("X-Twilio-Email-Event-Webhook-Timestamp"))?;
+        let (signature, timestamp) = signed(request)?;
         let keys = secrets.iter().map(|secret| public_key(secret)).collect::<Result<Vec<_>, _>>()?;
-        let signature = STANDARD.decode(signature).map_err(|_| Rejection::Invalid)?;
-        let signature = DerSignature::try_from(signature.as_slice()).map_err(|_| Rejection::Invalid)?;
-        let signed = [timestamp.as_bytes(), request.body].concat();
-        let fits = keys.iter().any(|key| key.verify(&signed, &signature).is_ok());
+        let digest = Sha256::new().chain_update(timestamp).chain_update(request.body).finalize();
+        let fits = keys.iter().any(|key| key.verify_prehash(&digest, &signature).is_ok());
         if fits { Ok(()) } else { Err(Rejection::Invalid) }
     }
 
@@ -75,12 +76,22 @@ impl Webhook for Sendgrid {
         }
         let elements = json::batch(Provider::Sendgrid, request.body)?;
         let is_event = |element: &Value| element.get("event").is_some();
-        if !elements.is_empty() && !elements.iter().any(is_event) {
+        if !elements.is_empty() && !json::any(&elements, is_event) {
             let reason = "no element has an event".into();
             return Err(ReadError::NotThisProvider { provider: Provider::Sendgrid, reason });
         }
-        Ok(json::read_each(&elements, |element| read_event(element, request)))
+        json::read_each(elements, |element| read_event(element, request))
     }
+}
+
+/// The signature, and the timestamp that is signed with the body.
+fn signed<'a>(request: &Request<'a>) -> Result<(DerSignature, &'a str), Rejection> {
+    let header = |name| request.header(name).filter(|value| !value.is_empty());
+    let signature = header(SIGNATURE).ok_or(Rejection::Missing("X-Twilio-Email-Event-Webhook-Signature"))?;
+    let timestamp = header(TIMESTAMP).ok_or(Rejection::Missing("X-Twilio-Email-Event-Webhook-Timestamp"))?;
+    let signature = STANDARD.decode(signature).map_err(|_| Rejection::Invalid)?;
+    let signature = DerSignature::try_from(signature.as_slice()).map_err(|_| Rejection::Invalid)?;
+    Ok((signature, timestamp))
 }
 
 /// The key in a secret, also where it was given PEM armour.
@@ -111,8 +122,8 @@ fn read_event(element: &Value, request: &Request<'_>) -> Result<Event, String> {
         machine_flag: json::boolean(element, &["sg_machine_open"]),
         user_agent: text("useragent"),
         campaign: text("marketing_campaign_id"),
-        tags: json::texts(element, &["category"]),
-        metadata,
+        tags: json::texts(element, &["category"]).into(),
+        metadata: metadata.into(),
         ..EventBuilder::new(Provider::Sendgrid, &reported, kind)
     };
     Ok(builder.build(request))

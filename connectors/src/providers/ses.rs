@@ -13,10 +13,12 @@ use std::collections::BTreeMap;
 
 use domain::reading::{ReadError, Reading};
 use domain::{BounceClass, Event, EventKind, Provider, Timestamp};
-use serde_json::{Value, json};
+use serde_json::Value;
+use sha2::{Digest, Sha256};
 
+use super::signature::hex;
 use super::sns::{self, MessageType};
-use super::{EventBuilder, Handshake, Rejection, Request, Webhook, json};
+use super::{EventBuilder, Handshake, Rejection, Request, Webhook, bounds, json};
 
 /// How the plain text begins that SES publishes when a topic is set up.
 const TOPIC_VALIDATED: &str = "Successfully validated SNS topic";
@@ -30,8 +32,16 @@ impl Webhook for Ses {
         sns::HEADERS
     }
 
+    fn has_certificates(&self) -> bool {
+        true
+    }
+
     fn certificate_url(&self, request: &Request<'_>) -> Result<Option<String>, Rejection> {
         sns::AMAZON.certificate_url(request)
+    }
+
+    fn precheck(&self, head: &Request<'_>, _secrets: &[String], _now: Timestamp) -> Result<(), Rejection> {
+        sns::precheck(head)
     }
 
     fn verify(&self, request: &Request<'_>, secrets: &[String], now: Timestamp) -> Result<(), Rejection> {
@@ -52,17 +62,22 @@ impl Webhook for Ses {
             Some(envelope) if envelope.message.starts_with(TOPIC_VALIDATED) => return Ok(Reading::default()),
             Some(envelope) => Notice {
                 content: json::parse(Provider::Ses, envelope.message.as_bytes())?,
-                message_id: Some(envelope.message_id),
+                message_id: Some(short_id(envelope.message_id)),
                 published_at: envelope.timestamp.parse().ok(),
             },
             None => Notice {
                 content: json::parse(Provider::Ses, request.body)?,
-                message_id: request.header("x-amz-sns-message-id").map(str::to_owned),
+                message_id: request.header("x-amz-sns-message-id").map(|id| short_id(id.to_owned())),
                 published_at: None,
             },
         };
         notice.read(request)
     }
+}
+
+/// The id of a notification, which is a UUID: it is repeated with each recipient, so anything longer is replaced by its hash.
+fn short_id(id: String) -> String {
+    if id.len() <= 64 { id } else { hex(&Sha256::digest(id.as_bytes())) }
 }
 
 /// What SES published.
@@ -94,60 +109,59 @@ impl Notice {
             Some("Received") => Err(ReadError::InboundMail(Provider::Ses)),
             // Said once to the topic of an identity's notifications when it is set up.
             Some("AmazonSnsSubscriptionSucceeded") => Ok(Reading::default()),
-            Some(reported) => {
-                let events = self.recipients(reported).iter().map(|one| self.event(reported, one, request)).collect();
-                Ok(Reading { events, failures: Vec::new() })
-            }
-            None => Ok(json::read_each([&self.content], |_| Err("the message has no eventType".into()))),
+            Some(reported) => self.events(reported, request),
+            None => json::single(Err("the message has no eventType".into())),
         }
     }
 
-    /// Whom the event is about: objects with `emailAddress`, which is null where it is not said.
-    fn recipients(&self, reported: &str) -> Vec<Value> {
+    /// An event for each recipient. What is the same for all of them is put together once, and shared or short.
+    fn events(&self, reported: &str, request: &Request<'_>) -> Result<Reading, ReadError> {
+        let recipients = self.recipients(reported);
+        if recipients.len() > bounds::MAX_EVENTS {
+            return Err(bounds::too_many());
+        }
+        let common = self.common(reported);
+        let mut reading = bounds::Bounded::default();
+        for recipient in recipients {
+            reading.add(Ok(common.event(recipient, request)))?;
+        }
+        Ok(reading.finish())
+    }
+
+    /// Whom the event is about: texts, or objects with `emailAddress`; null where it is not said.
+    fn recipients(&self, reported: &str) -> Vec<&Value> {
         let shape = shape(reported);
-        let object = |one: &Value| if one.is_object() { one.clone() } else { json!({ "emailAddress": one }) };
-        let list = |path: &[&str]| match json::at(&self.content, path) {
-            Some(Value::Array(items)) => items.iter().map(object).collect(),
-            _ => Vec::new(),
-        };
-        let named = list(&[shape.part, shape.recipients]);
-        if !named.is_empty() {
-            return named;
+        let list = |path: &[&str]| json::at(&self.content, path).and_then(Value::as_array).filter(|it| !it.is_empty());
+        let named = (!shape.recipients.is_empty()).then(|| list(&[shape.part, shape.recipients])).flatten();
+        if let Some(named) = named {
+            return named.iter().collect();
         }
-        let destinations = list(&["mail", "destination"]);
-        let sure = destinations.len() == 1 || (shape.concerns_all && !destinations.is_empty());
-        if sure { destinations } else { vec![json!({})] }
+        let destinations = list(&["mail", "destination"]).filter(|all| all.len() == 1 || shape.concerns_all);
+        destinations.map_or_else(|| vec![&Value::Null], |all| all.iter().collect())
     }
 
-    fn event(&self, reported: &str, recipient: &Value, request: &Request<'_>) -> Event {
+    fn common(&self, reported: &str) -> Common {
         let part = shape(reported).part;
-        let text = |path: &[&str]| json::text(&self.content, path);
+        let text = |path: &[&str]| json::text(&self.content, path).map(bounds::cut);
         let time = |path: &[&str]| json::time(&self.content, path);
         let (kind, bounce_class) = self.meaning(reported);
-        let address = json::text(recipient, &["emailAddress"]);
-        let event_id = self.message_id.as_ref().map(|id| match &address {
-            Some(address) => format!("{id}:{}", json::bare_address(address).unwrap_or_default().to_lowercase()),
-            None => id.clone(),
-        });
         let sent_at = time(&["mail", "timestamp"]);
         let own_time = time(&[part, "timestamp"]).or(sent_at.filter(|_| kind == EventKind::Sent));
         let words = [&["delivery", "smtpResponse"], &["reject", "reason"], &["failure", "errorMessage"]];
-        EventBuilder {
-            event_id,
-            message_id: text(&["mail", "messageId"]),
-            recipient: address,
-            occurred_at: own_time.or(self.published_at).or(sent_at),
-            bounce_class,
-            enhanced_code: json::text(recipient, &["status"]).and_then(|status| status.parse().ok()),
-            diagnostic: json::text(recipient, &["diagnosticCode"])
-                .or_else(|| words.into_iter().find_map(|path| text(path))),
-            url: text(&["click", "link"]),
-            user_agent: text(&[part, "userAgent"]),
-            tags: self.headers("X-Tag").collect(),
-            metadata: self.metadata(),
-            ..EventBuilder::new(Provider::Ses, reported, kind)
+        Common {
+            id: self.message_id.clone(),
+            event: EventBuilder {
+                message_id: text(&["mail", "messageId"]),
+                occurred_at: own_time.or(self.published_at).or(sent_at),
+                bounce_class,
+                diagnostic: words.into_iter().find_map(|path| text(path)),
+                url: text(&["click", "link"]),
+                user_agent: text(&[part, "userAgent"]),
+                tags: self.headers("X-Tag").take(bounds::MAX_TAGS).collect(),
+                metadata: self.metadata().into(),
+                ..EventBuilder::new(Provider::Ses, &bounds::cut(reported.to_owned()), kind)
+            },
         }
-        .build(request)
     }
 
     /// The values of a header of the mail; SES may leave headers out.
@@ -210,6 +224,29 @@ impl Notice {
             "Undetermined" => BounceClass::Unknown,
             _ => BounceClass::Soft,
         })
+    }
+}
+
+/// What all events of a notification have in common.
+struct Common {
+    /// The id that SNS gave the notification.
+    id: Option<String>,
+    event: EventBuilder,
+}
+
+impl Common {
+    fn event(&self, recipient: &Value, request: &Request<'_>) -> Event {
+        let address = json::text(recipient, &["emailAddress"]).or_else(|| json::as_text(recipient));
+        let event_id = self.id.as_ref().map(|id| match &address {
+            Some(address) => format!("{id}:{}", json::bare_address(address).unwrap_or_default().to_lowercase()),
+            None => id.clone(),
+        });
+        let mut event = self.event.clone();
+        event.event_id = event_id;
+        event.recipient = address;
+        event.enhanced_code = json::text(recipient, &["status"]).and_then(|status| status.parse().ok());
+        event.diagnostic = json::text(recipient, &["diagnosticCode"]).or(event.diagnostic);
+        event.build(request)
     }
 }
 

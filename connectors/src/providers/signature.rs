@@ -58,6 +58,16 @@ pub fn any_fits_hex(secrets: &[String], signature: &str, parts: &[&[u8]]) -> Res
     any_fits(secrets, signature.as_bytes(), |secret| hex(&hmac_sha256(secret.as_bytes(), parts)).into_bytes())
 }
 
+/// Whether a header can hold what [`any_fits_hex`] compares: 64 hexadecimal digits.
+///
+/// # Errors
+/// [`Rejection::Invalid`].
+pub fn is_hex_sha256(signature: &str) -> Result<(), Rejection> {
+    let signature = signature.trim();
+    let fits = signature.len() == 64 && signature.bytes().all(|byte| byte.is_ascii_hexdigit());
+    if fits { Ok(()) } else { Err(Rejection::Invalid) }
+}
+
 /// Providers that sign nothing: one of `secrets` must come as `Authorization: Bearer` or as `X-Nachfass-Secret`.
 ///
 /// # Errors

@@ -7,7 +7,7 @@
 //!
 //! There is no replay window: SNS may retry for hours or days under the first `Timestamp`, and its `MessageId` makes
 //! events that come twice harmless. The certificate's chain is not checked beyond where it comes from: it is fetched
-//! over HTTPS from the service's own host ([`Hosts::certificate_url`]), or pinned as a secret.
+//! over HTTPS from the service's own host ([`Service::certificate_url`]), or pinned as a secret.
 
 use base64::Engine;
 use base64::engine::general_purpose::STANDARD;
@@ -16,7 +16,6 @@ use domain::{Provider, Timestamp};
 use rsa::PublicKey;
 use rsa::pkcs8::DecodePublicKey;
 use serde::Deserialize;
-use url::Url;
 use x509_cert::Certificate;
 use x509_cert::der::{Decode, Encode};
 
@@ -24,8 +23,13 @@ use super::signature::{RsaHash, rsa_pkcs1_fits};
 use super::{Handshake, Rejection, Request};
 
 /// The headers that are read along with the body.
-pub const HEADERS: &[&str] =
-    &["x-amz-sns-message-id", "x-amz-sns-message-type", "x-amz-sns-rawdelivery", "x-amz-sns-topic-arn"];
+pub const HEADERS: &[&str] = &["x-amz-sns-message-id", "x-amz-sns-message-type", "x-amz-sns-rawdelivery", TOPIC];
+
+/// The header that repeats the topic.
+pub const TOPIC: &str = "x-amz-sns-topic-arn";
+
+/// No token of a subscription is longer, in bytes.
+const MAX_TOKEN: usize = 4_096;
 
 /// What an envelope holds.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Deserialize)]
@@ -101,8 +105,16 @@ impl Envelope {
             ("Token", self.token.as_ref().filter(|_| confirmation)),
             ("TopicArn", Some(&self.topic_arn)),
         ];
-        let lines = fields.iter().filter_map(|(name, value)| Some(format!("{name}\n{}\n", (*value)?)));
-        lines.chain([format!("Type\n{}\n", self.kind.as_str())]).collect()
+        let kind = ("Type", Some(self.kind.as_str()));
+        let fields = fields.into_iter().map(|(name, value)| (name, value.map(String::as_str))).chain([kind]);
+        let given: Vec<&str> = fields.filter_map(|(name, value)| Some([name, value?])).flatten().collect();
+        // The message may be large: it is copied once.
+        let mut text = String::with_capacity(given.iter().map(|part| part.len() + 1).sum());
+        for part in given {
+            text.push_str(part);
+            text.push('\n');
+        }
+        text
     }
 
     /// Whether the headers, where there are any, say the same as the body.
@@ -111,49 +123,78 @@ impl Envelope {
         same("x-amz-sns-message-type", self.kind.as_str()) && same("x-amz-sns-message-id", &self.message_id)
     }
 
-    /// The region of the topic: `arn:partition:sns:region:account:name`.
-    fn region(&self) -> Option<&str> {
+    /// The partition and the region of the topic: `arn:partition:sns:region:account:name`.
+    fn place(&self) -> Option<(&str, &str)> {
         let mut parts = self.topic_arn.split(':');
-        let (arn, _partition, service) = (parts.next()?, parts.next()?, parts.next()?);
-        (arn == "arn" && service == "sns").then(|| parts.next()).flatten()
+        let (arn, partition, service, region) = (parts.next()?, parts.next()?, parts.next()?, parts.next()?);
+        let owned = parts.next().is_some() && parts.next().is_some_and(|name| !name.is_empty());
+        (arn == "arn" && service == "sns" && owned).then_some((partition, region))
     }
 }
 
-/// The host names of a service: `{prefix}{region}{suffix}`.
+/// Where a service that speaks SNS lies. What a message says of URLs is only compared with what is made here of its topic: no part of
+/// a host, and of a path no more than the name of a certificate, is taken from it.
 #[derive(Clone, Copy, Debug)]
-pub struct Hosts {
-    /// What stands before the region.
-    pub prefix: &'static str,
-    /// What may stand after it.
-    pub suffixes: &'static [&'static str],
+pub struct Service {
+    /// What stands before the path in the URL of a certificate, for the partition and the region of a topic; `None` where the
+    /// service has no such partition, or the region is none.
+    pub certificates: fn(&str, &str) -> Option<String>,
+    /// Whether the rest of that URL is the path of a certificate.
+    pub is_certificate: fn(&str) -> bool,
+    /// What stands before the query in the URL that confirms a subscription, likewise.
+    pub confirmations: fn(&str, &str) -> Option<String>,
 }
 
-/// The hosts of Amazon's own SNS.
-pub const AMAZON: Hosts = Hosts { prefix: "sns.", suffixes: &[".amazonaws.com", ".amazonaws.com.cn"] };
+/// Amazon's own SNS.
+pub const AMAZON: Service =
+    Service { certificates: amazon, is_certificate: is_amazons_certificate, confirmations: amazon };
 
-impl Hosts {
-    /// The region in the host of `url`; `None` unless it is HTTPS on the usual port of one of these hosts.
-    #[must_use]
-    pub fn region(&self, url: &Url) -> Option<String> {
-        let plain = url.scheme() == "https" && url.port().is_none() && url.username().is_empty();
-        let rest = url.host_str().filter(|_| plain && url.password().is_none())?.strip_prefix(self.prefix)?;
-        let region = self.suffixes.iter().find_map(|suffix| rest.strip_suffix(suffix))?;
-        let letters = region.bytes().all(|byte| byte.is_ascii_alphanumeric() || byte == b'-');
-        (letters && !region.is_empty()).then(|| region.to_owned())
-    }
+/// `https://sns.eu-west-1.amazonaws.com/`: the partition decides on the domain. A host with another word than a region in its middle
+/// would be somebody's bucket (`sns.s3.amazonaws.com`).
+fn amazon(partition: &str, region: &str) -> Option<String> {
+    let mut words = region.split('-');
+    let country = words.next().unwrap_or_default();
+    let number = words.next_back().unwrap_or_default();
+    let letters = |word: &str| !word.is_empty() && word.bytes().all(|byte| byte.is_ascii_lowercase());
+    let is_region = country.len() == 2
+        && letters(country)
+        && (1..=2).contains(&number.len())
+        && number.bytes().all(|byte| byte.is_ascii_digit())
+        && (1..=2).contains(&words.clone().count())
+        && words.all(letters);
+    let domain = match (partition, region.starts_with("cn-"), region.starts_with("us-gov-")) {
+        ("aws", false, false) | ("aws-us-gov", false, true) => "amazonaws.com",
+        ("aws-cn", true, false) => "amazonaws.com.cn",
+        _ => return None,
+    };
+    is_region.then(|| format!("https://sns.{region}.{domain}/"))
+}
 
+/// `SimpleNotificationService-` and 32 hexadecimal digits (or more, should the hash become another).
+fn is_amazons_certificate(path: &str) -> bool {
+    let digits = path.strip_prefix("SimpleNotificationService-").and_then(|rest| rest.strip_suffix(".pem"));
+    digits.is_some_and(|digits| {
+        let is_hex = |byte: u8| byte.is_ascii_digit() || matches!(byte, b'a'..=b'f');
+        (32..=64).contains(&digits.len()) && digits.bytes().all(is_hex)
+    })
+}
+
+impl Service {
     /// Where the certificate of a signed request lies; `None` where the request carries no signature.
     ///
     /// # Errors
-    /// [`Rejection::Certificate`] where the URL is not one of a certificate on these hosts.
+    /// [`Rejection::Certificate`] where the URL is not that of a certificate in the region of the topic.
     pub fn certificate_url(&self, request: &Request<'_>) -> Result<Option<String>, Rejection> {
         let Some(envelope) = enveloped(request).filter(|envelope| envelope.signature.is_some()) else {
             return Ok(None);
         };
-        let text = envelope.signing_cert_url.ok_or(Rejection::Missing("there is no SigningCertURL"))?;
-        let url = Url::parse(&text).ok().filter(|url| self.region(url).is_some() && url.path().ends_with(".pem"));
-        let url = url.ok_or_else(|| Rejection::Certificate("its URL is not one of the service's own".into()))?;
-        Ok(Some(url.into()))
+        let url = envelope.signing_cert_url.as_deref().ok_or(Rejection::Missing("there is no SigningCertURL"))?;
+        let base = envelope.place().and_then(|(partition, region)| (self.certificates)(partition, region));
+        let path = base.as_deref().and_then(|base| url.strip_prefix(base));
+        if path.is_some_and(self.is_certificate) {
+            return Ok(envelope.signing_cert_url);
+        }
+        Err(Rejection::Certificate("its URL is not one of the service's own, in the region of the topic".into()))
     }
 
     /// Whether the request is about the subscription itself.
@@ -161,7 +202,7 @@ impl Hosts {
     /// The end of a subscription is only acknowledged: nobody is subscribed again against the will of who ended it.
     ///
     /// # Errors
-    /// [`ReadError::NotThisProvider`] where the URL to confirm at is not on these hosts, or not for the envelope's own
+    /// [`ReadError::NotThisProvider`] where the URL to confirm at is not the service's, or not for the envelope's own
     /// topic.
     pub fn handshake(&self, provider: Provider, request: &Request<'_>) -> Result<Option<Handshake>, ReadError> {
         let Some(envelope) = enveloped(request) else { return Ok(None) };
@@ -173,16 +214,33 @@ impl Hosts {
                     provider,
                     reason: "the SubscribeURL is not one of the service's own for the TopicArn".into(),
                 })?;
-                Ok(Some(Handshake::ConfirmSubscription { topic: envelope.topic_arn, url: url.into() }))
+                Ok(Some(Handshake::ConfirmSubscription { topic: envelope.topic_arn, url }))
             }
         }
     }
 
-    /// The SubscribeURL, if it lies in the region of the topic and names no other topic.
-    fn confirmation_url(&self, envelope: &Envelope) -> Option<Url> {
-        let url = Url::parse(envelope.subscribe_url.as_deref()?).ok()?;
-        let own_topic = url.query_pairs().all(|(name, value)| name != "TopicArn" || value == envelope.topic_arn);
-        (own_topic && self.region(&url).as_deref() == Some(envelope.region()?)).then_some(url)
+    /// The URL that confirms, put together anew from the topic and the token. The one in the message must say the same: the service,
+    /// in the region of the topic, is asked for this one action.
+    fn confirmation_url(&self, envelope: &Envelope) -> Option<String> {
+        let (partition, region) = envelope.place()?;
+        let base = (self.confirmations)(partition, region)?;
+        let query = envelope.subscribe_url.as_deref()?.strip_prefix(&base)?.strip_prefix('?')?;
+        let token = envelope.token.as_deref().filter(|token| !token.is_empty() && token.len() <= MAX_TOKEN)?;
+        let mut confirms = false;
+        for (name, value) in form_urlencoded::parse(query.as_bytes()) {
+            match name.as_ref() {
+                "Action" if !confirms && value == "ConfirmSubscription" => confirms = true,
+                "TopicArn" if value == envelope.topic_arn => {}
+                "Token" if value == token => {}
+                _ => return None,
+            }
+        }
+        let start = format!("{base}?");
+        let length = start.len();
+        let mut query = form_urlencoded::Serializer::for_suffix(start, length);
+        query.append_pair("Action", "ConfirmSubscription");
+        query.append_pair("TopicArn", &envelope.topic_arn).append_pair("Token", token);
+        confirms.then(|| query.finish())
     }
 }
 
@@ -202,9 +260,26 @@ pub fn enveloped(request: &Request<'_>) -> Option<Envelope> {
 #[must_use]
 pub fn topic(request: &Request<'_>) -> Option<String> {
     if is_raw(request) {
-        return request.header("x-amz-sns-topic-arn").map(str::to_owned);
+        return request.header(TOPIC).map(str::to_owned);
     }
     Envelope::parse(request.body).map(|envelope| envelope.topic_arn)
+}
+
+/// Whether the headers alone show that there is no signature: raw delivery has none.
+///
+/// # Errors
+/// [`Rejection::Missing`].
+pub fn precheck(head: &Request<'_>) -> Result<(), Rejection> {
+    if is_raw(head) {
+        return Err(Rejection::Missing("raw delivery carries none, only basic authentication can protect it"));
+    }
+    Ok(())
+}
+
+/// Whether `document` is a certificate with an RSA key that is valid at `now`: only such a one is kept.
+#[must_use]
+pub fn is_certificate(document: &[u8], now: Timestamp) -> bool {
+    certified_key(document, now).is_ok()
 }
 
 /// Checks the signature of an envelope, with `secrets` (PEM, certificates or public keys) where there are any: they pin
@@ -213,9 +288,7 @@ pub fn topic(request: &Request<'_>) -> Option<String> {
 /// # Errors
 /// [`Rejection`].
 pub fn verify(request: &Request<'_>, secrets: &[String], now: Timestamp) -> Result<(), Rejection> {
-    if is_raw(request) {
-        return Err(Rejection::Missing("raw delivery carries none, only basic authentication can protect it"));
-    }
+    precheck(request)?;
     let envelope = Envelope::parse(request.body).ok_or_else(|| Rejection::Unreadable("no SNS envelope".into()))?;
     let signature = envelope.signature.as_deref().ok_or(Rejection::Missing("there is no Signature in the envelope"))?;
     if !envelope.agrees_with_headers(request) {

@@ -9,6 +9,8 @@
 //! kept but does not count. An `out_of_band` bounce comes after the delivery. `campaign_id` is both the campaign and a
 //! tag.
 
+use std::cell::Cell;
+
 use domain::reading::{ReadError, Reading};
 use domain::{BounceClass, Event, EventKind, Provider, Timestamp};
 use serde_json::Value;
@@ -20,6 +22,10 @@ use super::{EventBuilder, Handshake, Rejection, Request, Webhook, json, signatur
 pub struct Sparkpost;
 
 impl Webhook for Sparkpost {
+    fn precheck(&self, head: &Request<'_>, secrets: &[String], _now: Timestamp) -> Result<(), Rejection> {
+        signature::bearer(head, secrets)
+    }
+
     fn verify(&self, request: &Request<'_>, secrets: &[String], _now: Timestamp) -> Result<(), Rejection> {
         signature::bearer(request, secrets)
     }
@@ -31,25 +37,25 @@ impl Webhook for Sparkpost {
 
     fn read(&self, request: &Request<'_>) -> Result<Reading, ReadError> {
         let elements = json::batch(Provider::Sparkpost, request.body)?;
-        let has = |path: &[&str]| elements.iter().any(|element| json::at(element, path).is_some());
-        if has(&["msys", "relay_message"]) {
-            return Err(ReadError::InboundMail(Provider::Sparkpost));
-        }
-        if !elements.is_empty() && !has(&["msys"]) {
-            let reason = "no element has msys".into();
-            return Err(ReadError::NotThisProvider { provider: Provider::Sparkpost, reason });
+        if !elements.is_empty() && !json::any(&elements, |element| json::at(element, &["msys"]).is_some()) {
+            return Err(json::not_from(Provider::Sparkpost, "no element has msys"));
         }
         if is_ping(&elements) {
             return Ok(Reading::default());
         }
-        Ok(json::read_each(&elements, |element| read_event(element, request)))
+        let inbound = Cell::new(false);
+        let reading = json::read_each(elements, |element| {
+            inbound.set(inbound.get() || json::at(element, &["msys", "relay_message"]).is_some());
+            read_event(element, request)
+        });
+        if inbound.get() { Err(ReadError::InboundMail(Provider::Sparkpost)) } else { reading }
     }
 }
 
 /// Whether the batch is the one that SparkPost sends to try a new webhook.
-fn is_ping(elements: &[Value]) -> bool {
+fn is_ping(elements: &[&[u8]]) -> bool {
     let empty = |element: &Value| element.get("msys").and_then(Value::as_object).is_some_and(serde_json::Map::is_empty);
-    !elements.is_empty() && elements.iter().all(empty)
+    json::all(elements, empty)
 }
 
 fn read_event(element: &Value, request: &Request<'_>) -> Result<Event, String> {
@@ -73,7 +79,7 @@ fn read_event(element: &Value, request: &Request<'_>) -> Result<Event, String> {
         user_agent: text("user_agent"),
         tags: campaign.iter().cloned().chain(json::texts(event, &["rcpt_tags"])).collect(),
         campaign,
-        metadata: json::metadata(json::at(event, &["rcpt_meta"])),
+        metadata: json::metadata(json::at(event, &["rcpt_meta"])).into(),
         ..EventBuilder::new(Provider::Sparkpost, &reported, kind)
     };
     Ok(builder.build(request))

@@ -1,5 +1,6 @@
 //! What every adapter's tests share: requests from fixture files, and reading them.
 
+mod bounds;
 mod brevo;
 mod generic;
 mod mailersend;

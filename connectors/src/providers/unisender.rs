@@ -13,7 +13,7 @@ use md5::{Digest, Md5};
 use serde_json::Value;
 
 use super::signature::{any_fits, hex};
-use super::{EventBuilder, Rejection, Request, Webhook, json};
+use super::{EventBuilder, Rejection, Request, Webhook, bounds, json};
 
 /// The length of an MD5 in hexadecimal digits.
 const AUTH_LENGTH: usize = 32;
@@ -24,12 +24,13 @@ pub struct Unisender;
 
 impl Webhook for Unisender {
     fn verify(&self, request: &Request<'_>, secrets: &[String], _now: Timestamp) -> Result<(), Rejection> {
-        let body: Value =
-            serde_json::from_slice(request.body).map_err(|error| Rejection::Unreadable(format!("no JSON: {error}")))?;
+        let body = json::Fields::of(Provider::Unisender, request.body)
+            .map_err(|error| Rejection::Unreadable(error.to_string()))?;
         let auth = body.get("auth").ok_or(Rejection::Missing("no `auth` in the body"))?;
         // Anything but an MD5 could stand in many places of the body, or in none.
         let is_md5 = |auth: &&str| auth.len() == AUTH_LENGTH && auth.bytes().all(|byte| byte.is_ascii_hexdigit());
-        let auth = auth.as_str().filter(is_md5).ok_or(Rejection::Invalid)?;
+        let auth = std::str::from_utf8(auth).ok().and_then(|auth| auth.strip_prefix('"')?.strip_suffix('"'));
+        let auth = auth.filter(is_md5).ok_or(Rejection::Invalid)?;
         let (before, after) = around(request.body, auth.as_bytes()).ok_or(Rejection::Invalid)?;
         any_fits(secrets, auth.as_bytes(), |key| {
             let digest = Md5::new().chain_update(before).chain_update(key).chain_update(after).finalize();
@@ -38,14 +39,29 @@ impl Webhook for Unisender {
     }
 
     fn read(&self, request: &Request<'_>) -> Result<Reading, ReadError> {
-        let body = json::parse(Provider::Unisender, request.body)?;
-        let elements: Vec<&Value> = match body.get("events_by_user") {
-            Some(Value::Array(users)) => users.iter().flat_map(events_of_user).collect(),
-            None if body.get("event_data").is_some() || body.get("status").is_some() => vec![&body],
+        let body = json::Fields::of(Provider::Unisender, request.body)?;
+        let elements = match body.get("events_by_user") {
+            Some(users) if json::is_list(users) => {
+                let mut elements = Vec::new();
+                for user in json::list(Provider::Unisender, users)? {
+                    elements.extend(events_of_user(user)?);
+                    if elements.len() > bounds::MAX_EVENTS {
+                        return Err(bounds::too_many());
+                    }
+                }
+                elements
+            }
+            None if body.has("event_data") || body.has("status") => vec![request.body],
             _ => return Err(json::not_from(Provider::Unisender, "neither `events_by_user` nor a single event")),
         };
-        let about_mails = elements.into_iter().filter(|element| is_about_a_mail(element));
-        Ok(json::read_each(about_mails, |element| read_event(element, request)))
+        let mut reading = bounds::Bounded::default();
+        for element in elements {
+            match bounds::tree(element) {
+                Ok(element) if !is_about_a_mail(&element) => {}
+                element => reading.add(element.and_then(|element| read_event(&element, request)))?,
+            }
+        }
+        Ok(reading.finish())
     }
 }
 
@@ -61,10 +77,11 @@ fn around<'a>(body: &'a [u8], needle: &[u8]) -> Option<(&'a [u8], &'a [u8])> {
 }
 
 /// The events of an element of `events_by_user`, or the element itself where it has none and cannot be read.
-fn events_of_user(user: &Value) -> Vec<&Value> {
-    match user.get("events") {
-        Some(Value::Array(events)) => events.iter().collect(),
-        _ => vec![user],
+fn events_of_user(user: &[u8]) -> Result<Vec<&[u8]>, ReadError> {
+    let fields = if json::is_object(user) { Some(json::Fields::of(Provider::Unisender, user)?) } else { None };
+    match fields.and_then(|fields| fields.get("events")).filter(|events| json::is_list(events)) {
+        Some(events) => json::list(Provider::Unisender, events),
+        None => Ok(vec![user]),
     }
 }
 
@@ -86,7 +103,7 @@ fn read_event(element: &Value, request: &Request<'_>) -> Result<Event, String> {
         text(&["delivery_info", "destination_response"]).or_else(|| text(&["comment"])).or(delivery_status);
     event.url = text(&["url"]);
     event.user_agent = text(&["delivery_info", "user_agent"]);
-    event.metadata = json::metadata(data.get("metadata"));
+    event.metadata = json::metadata(data.get("metadata")).into();
     Ok(event.build(request))
 }
 

@@ -1,10 +1,12 @@
 //! A page with one table, complete in itself: it loads nothing and runs nothing.
+//!
+//! Spreadsheets open such pages, and calculate what they find in a cell: formulas are defused.
 
 use std::fmt::Write as _;
 use std::fs::File;
 use std::io::{self, BufWriter, Write as _};
 
-use domain::table::{Cell, CellKind, Table, TableWriter};
+use domain::table::{Cell, CellKind, Table, TableWriter, defuse};
 
 use super::time;
 
@@ -50,7 +52,7 @@ impl TableWriter for HtmlWriter {
                 Cell::Empty => self.row.push_str("<td>"),
                 Cell::Text(text) => {
                     self.row.push_str("<td>");
-                    escape(&mut self.row, text);
+                    escape(&mut self.row, &defuse(text));
                 }
                 // Writing to a String cannot fail.
                 Cell::Int(number) => write!(self.row, "<td class=\"n\">{number}").unwrap_or_default(),

@@ -32,6 +32,11 @@ impl Secret {
         Self(URL_SAFE_NO_PAD.encode(rand::random::<[u8; 15]>()))
     }
 
+    /// One that was made elsewhere.
+    pub(super) const fn of(secret: String) -> Self {
+        Self(secret)
+    }
+
     /// The secret itself, to be shown to its owner.
     #[must_use]
     pub fn expose(&self) -> &str {
@@ -48,6 +53,15 @@ impl fmt::Debug for Secret {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str("Secret(…)")
     }
+}
+
+/// What random words, and recovery codes, consist of: letters and digits that are not mistaken for each other.
+const ALPHABET: &[u8; 32] = b"abcdefghijkmnpqrstuvwxyz23456789";
+
+/// Random letters and digits: as many as the array has elements.
+pub(super) fn random_word<const LENGTH: usize>() -> String {
+    let random: [u8; LENGTH] = std::array::from_fn(|_| rand::random());
+    random.iter().filter_map(|byte| ALPHABET.get(usize::from(byte % 32))).copied().map(char::from).collect()
 }
 
 fn random() -> String {

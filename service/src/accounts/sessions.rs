@@ -1,77 +1,43 @@
-//! Signing in with a password, and the session that comes of it.
+//! Sessions of browsers: whose they are, and when they end.
 
-use domain::{Timestamp, email};
+use std::time::Duration;
+
+use domain::Timestamp;
 use entity::{session, user_account};
-use sea_orm::{ColumnTrait, EntityTrait, IntoActiveModel, QueryFilter};
+use sea_orm::{ColumnTrait, ConnectionTrait, DbErr, EntityTrait, QueryFilter};
 
 use super::known::{self, Known};
-use super::password;
-use super::secret::{self, Secret};
+use super::secret;
 use super::users::User;
 use crate::access::Services;
 use crate::audit;
-use crate::error::{Refusal, RefusalCode, Result};
-use crate::subject::Subject;
+use crate::db::{Db, execute};
+use crate::error::{Causes, Result};
+use crate::subject::{Role, Subject};
 
 /// How long a session lasts: 14 days.
 pub const SESSION_SECONDS: i64 = 14 * 24 * 60 * 60;
 
-/// Somebody has signed in.
-#[derive(Clone, Debug)]
-pub struct SignedIn {
-    /// What proves it from now on.
-    pub secret: Secret,
-    /// Who it is.
-    pub subject: Subject,
-    /// When the session ends by itself.
-    pub expires_at: Timestamp,
+/// How exactly it is kept when a session was last used.
+const SEEN_EVERY: Duration = Duration::from_secs(60);
+
+/// Ends all sessions of a user; answers how many there were. To be done after the user's row was changed, in the same transaction:
+/// a session that begins meanwhile waits for that row.
+pub(super) async fn end_all<C: ConnectionTrait>(connection: &C, user_id: i64) -> Result<u64, DbErr> {
+    let ended = session::Entity::delete_many().filter(session::Column::UserId.eq(user_id)).exec(connection).await?;
+    Ok(ended.rows_affected)
 }
 
 impl Services {
-    /// Begins a session. An unknown address costs the same time as a wrong password, and gets the same answer.
-    ///
-    /// # Errors
-    /// A refusal, always the same, where the two do not belong together.
-    pub async fn sign_in(&self, email: &str, password: &str) -> Result<SignedIn> {
-        let row = user_account::Entity::find().filter(user_account::Column::EmailKey.eq(email::key_of(email)));
-        let row = row.one(self.db.read()).await?;
-        let hash = row.as_ref().map(|row| row.password_hash.clone());
-        let fits = password::verify(password.to_owned(), hash).await?;
-        let Some(row) = row.filter(|_| fits) else {
-            return Err(Refusal::new(RefusalCode::Unauthenticated, "the address or the password is wrong").into());
-        };
-        self.begin_session(User::read(row)?).await
-    }
-
-    async fn begin_session(&self, user: User) -> Result<SignedIn> {
-        let now = self.now();
-        let expires_at = now.plus_seconds(SESSION_SECONDS);
-        let secret = Secret::for_session();
-        let session = session::Model {
-            token_hash: secret.hash(),
-            user_id: user.id,
-            created_at: now.micros(),
-            expires_at: expires_at.micros(),
-        };
-        let subject = user.subject();
-        let transaction = self.db.begin().await?;
-        let over = session::Column::ExpiresAt.lte(now.micros());
-        session::Entity::delete_many().filter(over).exec(&transaction).await?;
-        session::Entity::insert(session.into_active_model()).exec_without_returning(&transaction).await?;
-        audit::record(&transaction, now, &subject, "session.begun", subject.id.clone(), None).await?;
-        transaction.commit().await?;
-        Ok(SignedIn { secret, subject, expires_at })
-    }
-
     /// Ends a session; one that is over already stays so.
     ///
     /// # Errors
     /// Those of the database.
     pub async fn sign_out(&self, secret: &str) -> Result<()> {
-        let Some(subject) = self.authenticate_session(secret).await? else {
+        let Some(hash) = secret::hash(secret) else {
             return Ok(());
         };
-        let Some(hash) = secret::hash(secret) else {
+        let Some(subject) = self.session(&hash).await?.and_then(|known| known.subject_at(self.now())) else {
             return Ok(());
         };
         let transaction = self.db.begin().await?;
@@ -84,7 +50,7 @@ impl Services {
         Ok(())
     }
 
-    /// Whose session this is; `None` for one that never was or is over.
+    /// Whose session this is; `None` for one that never was or is over. It counts as used.
     ///
     /// # Errors
     /// Those of the database.
@@ -92,16 +58,84 @@ impl Services {
         let Some(hash) = secret::hash(secret) else {
             return Ok(None);
         };
-        if let Some(known) = known::recall(&hash).await {
-            return Ok(known.subject_at(self.now()));
+        let now = self.now();
+        let Some(known) = self.session(&hash).await?.filter(|known| known.is_alive(now)) else {
+            return Ok(None);
+        };
+        let is_recent = known.seen_at.is_some_and(|seen| seconds_between(seen, now) < SEEN_EVERY.as_secs());
+        if !is_recent {
+            self.note_use(hash, &known, now).await;
         }
-        let found = session::Entity::find_by_id(hash.as_str()).find_both_related(user_account::Entity);
+        Ok(Some(known.subject))
+    }
+
+    /// Whose session this is, without counting it as used: for what only waits, such as a socket. Asked every two seconds, it costs a
+    /// query a second for each session at most.
+    ///
+    /// # Errors
+    /// Those of the database.
+    pub async fn session_holder(&self, secret: &str) -> Result<Option<Subject>> {
+        let Some(hash) = secret::hash(secret) else {
+            return Ok(None);
+        };
+        Ok(self.session(&hash).await?.and_then(|known| known.subject_at(self.now())))
+    }
+
+    async fn session(&self, hash: &str) -> Result<Option<Known>> {
+        if let Some(known) = known::recall(hash).await {
+            return Ok(Some(known));
+        }
+        let found = session::Entity::find_by_id(hash).find_both_related(user_account::Entity);
         let Some((session, user)) = found.one(self.db.read()).await? else {
             return Ok(None);
         };
-        let expires_at = Timestamp::from_micros(session.expires_at);
-        let known = Known { subject: User::read(user)?.subject(), expires_at: Some(expires_at) };
-        known::remember(hash, known.clone()).await;
-        Ok(known.subject_at(self.now()))
+        if user.disabled_at.is_some() || self.lacks_second_factor(&user).await? {
+            return Ok(None);
+        }
+        let seen_at = session.last_seen_at.map(Timestamp::from_micros);
+        let known = Known {
+            subject: User::read(user, false)?.subject(),
+            expires_at: Some(Timestamp::from_micros(session.expires_at)),
+            seen_at,
+            idle_at: seen_at.and_then(|seen| self.idle_at(seen)),
+        };
+        known::remember(hash.to_owned(), known.clone()).await;
+        Ok(Some(known))
     }
+
+    async fn lacks_second_factor(&self, user: &user_account::Model) -> Result<bool> {
+        if !self.sign_in.require_totp_for_admins || user.role != Role::Admin.code() {
+            return Ok(false);
+        }
+        Ok(self.totp_of(user.id).await?.is_none())
+    }
+
+    /// When a session that was used at `seen` ends unless it is used again.
+    fn idle_at(&self, seen: Timestamp) -> Option<Timestamp> {
+        let seconds = self.sign_in.idle_seconds;
+        (seconds > 0).then(|| seen.plus_seconds(seconds))
+    }
+
+    /// Writes down that a session was used now. The request does not wait for that: on SQLite it may have to stand in line behind an
+    /// import.
+    async fn note_use(&self, hash: String, known: &Known, now: Timestamp) {
+        let used = Known { seen_at: Some(now), idle_at: self.idle_at(now), ..known.clone() };
+        known::remember(hash.clone(), used).await;
+        let db = self.db.clone();
+        tokio::spawn(async move {
+            if let Err(error) = write_use(&db, &hash, now).await {
+                tracing::warn!(error = %Causes(&error), "recording the use of a session failed");
+            }
+        });
+    }
+}
+
+async fn write_use(db: &Db, hash: &str, now: Timestamp) -> Result<(), DbErr> {
+    let sql =
+        "UPDATE session SET last_seen_at = $1 WHERE token_hash = $2 AND (last_seen_at IS NULL OR last_seen_at < $1)";
+    execute(db.write(), sql, [now.micros().into(), hash.into()]).await.map(|_| ())
+}
+
+fn seconds_between(earlier: Timestamp, later: Timestamp) -> u64 {
+    u64::try_from(later.seconds().saturating_sub(earlier.seconds())).unwrap_or_default()
 }

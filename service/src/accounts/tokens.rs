@@ -4,7 +4,7 @@ use domain::Timestamp;
 use entity::api_token;
 use sea_orm::ActiveValue::{NotSet, Set};
 use sea_orm::sea_query::Expr;
-use sea_orm::{ActiveModelTrait, ColumnTrait, EntityTrait, QueryFilter, QueryOrder};
+use sea_orm::{ActiveModelTrait, ColumnTrait, ConnectionTrait, DbErr, EntityTrait, QueryFilter, QueryOrder};
 use serde_json::json;
 
 use super::known::{self, Known};
@@ -84,7 +84,7 @@ impl Admin {
             expires_at: Set(expires_at.map(Timestamp::micros)),
             revoked_at: Set(None),
         };
-        let transaction = self.services.db.begin().await?;
+        let transaction = self.begin_account_change().await?;
         let token = ApiToken::read(row.insert(&transaction).await?)?;
         let detail = json!({ "role": role, "expiresAt": expires_at });
         audit::record(&transaction, now, &self.subject, "token.created", object(token.id), Some(detail)).await?;
@@ -92,24 +92,18 @@ impl Admin {
         Ok((token, secret))
     }
 
-    /// Ends a token. One that is revoked already stays as it is.
+    /// Ends a token, and with it the sockets that it opened. One that is revoked already stays as it is.
     ///
     /// # Errors
     /// A refusal where there is no such token.
     pub async fn revoke_token(&self, id: i64) -> Result<ApiToken> {
         let now = self.services.now();
-        let transaction = self.services.db.begin().await?;
-        let revoked = api_token::Entity::update_many()
-            .col_expr(api_token::Column::RevokedAt, Expr::value(now.micros()))
-            .filter(api_token::Column::Id.eq(id))
-            .filter(api_token::Column::RevokedAt.is_null())
-            .exec(&transaction)
-            .await?
-            .rows_affected;
+        let transaction = self.begin_account_change().await?;
+        let is_revoked = revoke(&transaction, id, now).await?;
         let Some(row) = api_token::Entity::find_by_id(id).one(&transaction).await? else {
             return Err(Refusal::new(RefusalCode::NotFound, "there is no such token").into());
         };
-        if revoked > 0 {
+        if is_revoked {
             audit::record(&transaction, now, &self.subject, "token.revoked", object(id), None).await?;
         }
         transaction.commit().await?;
@@ -147,10 +141,44 @@ impl Services {
         };
         let token = ApiToken::read(row)?;
         let subject = Subject { id: object(token.id), name: token.name, role: token.role };
-        let known = Known { subject, expires_at: token.expires_at };
+        let known = Known { subject, expires_at: token.expires_at, seen_at: None, idle_at: None };
         known::remember(hash, known.clone()).await;
         Ok(known.subject_at(self.now()))
     }
+}
+
+/// Revokes the tokens that a user has made, also by way of other tokens, and that have this role or a higher one; answers their keys.
+pub(super) async fn revoke_made_by<C: ConnectionTrait>(
+    connection: &C,
+    now: Timestamp,
+    by: &Subject,
+    user: &str,
+    role: Role,
+) -> Result<Vec<i64>> {
+    let mut makers = vec![user.to_owned()];
+    let mut revoked = Vec::new();
+    // What a token has made is newer than the token: this ends.
+    while !makers.is_empty() {
+        let made = api_token::Entity::find().filter(api_token::Column::CreatedBy.is_in(makers));
+        let made = made.order_by_asc(api_token::Column::Id).all(connection).await?;
+        for token in made.iter().filter(|token| token.revoked_at.is_none() && token.role >= role.code()) {
+            if revoke(connection, token.id, now).await? {
+                audit::record(connection, now, by, "token.revoked", object(token.id), None).await?;
+                revoked.push(token.id);
+            }
+        }
+        makers = made.iter().map(|token| object(token.id)).collect();
+    }
+    Ok(revoked)
+}
+
+/// Revokes a token; answers whether it was not revoked before.
+async fn revoke<C: ConnectionTrait>(connection: &C, id: i64, now: Timestamp) -> Result<bool, DbErr> {
+    let revoked = api_token::Entity::update_many()
+        .col_expr(api_token::Column::RevokedAt, Expr::value(now.micros()))
+        .filter(api_token::Column::Id.eq(id))
+        .filter(api_token::Column::RevokedAt.is_null());
+    Ok(revoked.exec(connection).await?.rows_affected > 0)
 }
 
 fn object(id: i64) -> String {

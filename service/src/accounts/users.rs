@@ -1,24 +1,23 @@
 //! Users of this installation.
 
+use std::collections::HashSet;
+
 use domain::Timestamp;
 use domain::email::EmailAddress;
-use entity::user_account;
-use sea_orm::{ConnectionTrait, DbErr, EntityTrait, QueryOrder, Value};
+use entity::{user_account, user_totp};
+use sea_orm::{ColumnTrait, ConnectionTrait, DbErr, EntityTrait, QueryFilter, QueryOrder, Value};
 use serde_json::json;
 
-use super::password;
-use super::secret::Secret;
+use super::secret::{self, Secret};
+use super::{password, strength};
 use crate::access::{Admin, Services};
 use crate::audit;
-use crate::db::query_one;
+use crate::db::{execute, query_one};
 use crate::error::{Refusal, RefusalCode, Result, ServiceError};
 use crate::subject::{Role, Subject};
 
-/// The shortest password, in characters.
-pub const MIN_PASSWORD_LENGTH: usize = 12;
-
-/// The longest password, in bytes: long enough for any sentence, short enough to be hashed without a thought.
-const MAX_PASSWORD_BYTES: usize = 1024;
+/// The domain of the first admin's address where none is configured: reserved (RFC 6761), so nobody's.
+const FIRST_ADMIN_DOMAIN: &str = "nachfass.localhost";
 
 /// A user, without the password.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -31,12 +30,31 @@ pub struct User {
     pub role: Role,
     /// Since when.
     pub created_at: Timestamp,
+    /// Since when the user may not sign in any more.
+    pub disabled_at: Option<Timestamp>,
+    /// Whether the user has a second factor.
+    pub has_totp: bool,
+}
+
+/// The first admin of an installation, made by itself.
+#[derive(Clone, Debug)]
+pub struct FirstAdmin {
+    /// The address to sign in with.
+    pub email: String,
+    /// The password. It is shown once.
+    pub password: Secret,
 }
 
 impl User {
-    pub(super) fn read(row: user_account::Model) -> Result<Self> {
-        let role = stored_role(row.role)?;
-        Ok(Self { id: row.id, email: row.email, role, created_at: Timestamp::from_micros(row.created_at) })
+    pub(super) fn read(row: user_account::Model, has_totp: bool) -> Result<Self> {
+        Ok(Self {
+            id: row.id,
+            email: row.email,
+            role: stored_role(row.role)?,
+            created_at: Timestamp::from_micros(row.created_at),
+            disabled_at: row.disabled_at.map(Timestamp::from_micros),
+            has_totp,
+        })
     }
 
     pub(super) fn subject(self) -> Subject {
@@ -48,14 +66,14 @@ impl Admin {
     /// Adds a user.
     ///
     /// # Errors
-    /// A refusal for what is no address, a password that is too short, and an address that has a user already.
+    /// A refusal for what is no address, a password that is too short or too easily guessed, and an address that has a user already.
     pub async fn add_user(&self, email: &str, role: Role, password: &str) -> Result<User> {
         let email = checked_address(email)?;
-        check_password(password)?;
+        strength::require("password", password, email.as_str()).await?;
         let hash = password::hash(password.to_owned()).await?;
         let sql = "INSERT INTO user_account (email, email_key, password_hash, role, created_at)
              VALUES ($1, $2, $3, $4, $5) ON CONFLICT (email_key) DO NOTHING RETURNING id";
-        let transaction = self.services.db.begin().await?;
+        let transaction = self.begin_account_change().await?;
         let user = insert(&transaction, sql, &email, hash, role, self.services.now()).await?.ok_or_else(|| {
             Refusal::field(RefusalCode::Conflict, &["email"], "there is a user with this address already")
         })?;
@@ -70,7 +88,16 @@ impl Admin {
     /// Those of the database.
     pub async fn users(&self) -> Result<Vec<User>> {
         let rows = user_account::Entity::find().order_by_asc(user_account::Column::EmailKey);
-        rows.all(self.services.db.read()).await?.into_iter().map(User::read).collect()
+        let rows = rows.all(self.services.db.read()).await?;
+        let confirmed = user_totp::Entity::find().filter(user_totp::Column::ConfirmedAt.is_not_null());
+        let with_totp = confirmed.all(self.services.db.read()).await?;
+        let with_totp: HashSet<i64> = with_totp.into_iter().map(|row| row.user_id).collect();
+        rows.into_iter()
+            .map(|row| {
+                let has_totp = with_totp.contains(&row.id);
+                User::read(row, has_totp)
+            })
+            .collect()
     }
 }
 
@@ -83,12 +110,13 @@ impl Services {
         Ok(query_one(self.db.read(), "SELECT 1 AS found FROM user_account LIMIT 1", []).await?.is_some())
     }
 
-    /// Makes the first admin, where there is no user at all, and answers the password. Of processes that start together one does.
+    /// Makes the first admin, where there is no user at all. Of processes that start together one does. Without an address it gets one that
+    /// nobody can guess: whoever knows no address cannot try passwords on it.
     ///
     /// # Errors
     /// A refusal for what is no address.
-    pub async fn first_admin(&self, email: &str) -> Result<Option<Secret>> {
-        let email = checked_address(email)?;
+    pub async fn first_admin(&self, email: Option<&str>) -> Result<Option<FirstAdmin>> {
+        let email = checked_address(&email.map_or_else(random_address, str::to_owned))?;
         if self.has_users().await? {
             return Ok(None);
         }
@@ -98,13 +126,22 @@ impl Services {
              SELECT $1, $2, $3, $4, $5 WHERE NOT EXISTS (SELECT 1 FROM user_account)
              ON CONFLICT (email_key) DO NOTHING RETURNING id";
         let transaction = self.db.begin().await?;
+        // With addresses that differ, only a lock keeps two processes from making one each.
+        if self.db.is_postgres() {
+            execute(&transaction, "LOCK TABLE user_account IN SHARE ROW EXCLUSIVE MODE", []).await?;
+        }
         let user = insert(&transaction, sql, &email, hash, Role::Admin, self.now()).await?;
         if let Some(user) = &user {
             record_new(&transaction, &Subject::command_line(), user).await?;
         }
         transaction.commit().await?;
-        Ok(user.map(|_| password))
+        Ok(user.map(|user| FirstAdmin { email: user.email, password }))
     }
+}
+
+/// `admin-k7q2xm@nachfass.localhost`.
+fn random_address() -> String {
+    format!("admin-{}@{FIRST_ADMIN_DOMAIN}", secret::random_word::<6>())
 }
 
 /// Runs one of the two statements that insert a user and, where a row stands in their way, none.
@@ -121,7 +158,14 @@ async fn insert<C: ConnectionTrait>(
     let Some(row) = query_one(connection, sql, values).await? else {
         return Ok(None);
     };
-    Ok(Some(User { id: row.try_get("", "id")?, email: email.as_str().to_owned(), role, created_at: now }))
+    Ok(Some(User {
+        id: row.try_get("", "id")?,
+        email: email.as_str().to_owned(),
+        role,
+        created_at: now,
+        disabled_at: None,
+        has_totp: false,
+    }))
 }
 
 async fn record_new<C: ConnectionTrait>(connection: &C, by: &Subject, user: &User) -> Result<(), DbErr> {
@@ -140,15 +184,4 @@ pub(super) fn stored_role(code: i16) -> Result<Role> {
 
 fn checked_address(email: &str) -> Result<EmailAddress, Refusal> {
     EmailAddress::parse(email).map_err(|error| Refusal::field(RefusalCode::Invalid, &["email"], error.to_string()))
-}
-
-fn check_password(password: &str) -> Result<(), Refusal> {
-    let refuse = |message: String| Err(Refusal::field(RefusalCode::Invalid, &["password"], message));
-    if password.chars().count() < MIN_PASSWORD_LENGTH {
-        return refuse(format!("a password has at least {MIN_PASSWORD_LENGTH} characters"));
-    }
-    if password.len() > MAX_PASSWORD_BYTES {
-        return refuse(format!("a password has at most {MAX_PASSWORD_BYTES} bytes"));
-    }
-    Ok(())
 }

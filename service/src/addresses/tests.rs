@@ -1,5 +1,7 @@
 //! Addresses over both databases.
 
+use domain::privacy::HIDDEN;
+
 use super::groups::GroupKey;
 use super::*;
 use crate::error::{RefusalCode, ServiceError};

@@ -248,7 +248,7 @@ fn refusal(number: usize) -> Event {
         verdict: None,
         campaign: Some("refused".to_owned()),
         recipient_ref: None,
-        tags: Vec::new(),
+        tags: Default::default(),
         metadata: Default::default(),
     }
 }

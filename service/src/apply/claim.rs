@@ -5,12 +5,13 @@ use std::sync::Arc;
 
 use domain::Timestamp;
 use domain::reading::{Create, DeliveryReader, StoredDelivery};
+use domain::text::cut;
 use sea_orm::{ConnectionTrait, DatabaseBackend, DatabaseTransaction, QueryResult};
 
 use super::EVENTS_PER_TRANSACTION;
-use super::pending::{PLACE_BITS, Pending};
+use super::pending::{CampaignKeys, PLACE_BITS, Pending};
 use crate::batch::{Batch, Column};
-use crate::db::{Db, execute, query_all};
+use crate::db::{Db, execute, query_all, query_one};
 use crate::error::{Result, ServiceError};
 use crate::ingest::{self, DeliveryState};
 
@@ -18,6 +19,10 @@ use crate::ingest::{self, DeliveryState};
 pub struct Claim {
     deliveries: Vec<Claimed>,
     events: Vec<Pending>,
+    /// How large the bodies were.
+    read_bytes: usize,
+    /// About how much memory the events take.
+    event_bytes: usize,
 }
 
 struct Claimed {
@@ -28,8 +33,13 @@ struct Claimed {
     error: Option<String>,
 }
 
-/// Bodies of one transaction, decompressed, hold at most about this many bytes (and at least one delivery).
+/// Once the bodies of a transaction, decompressed, hold this many bytes, no other one is read.
 const BYTES_PER_TRANSACTION: usize = 32 * 1024 * 1024;
+/// Nor once its events take about this many: they are copied several times on their way into the database.
+const EVENT_BYTES_PER_TRANSACTION: usize = 16 * 1024 * 1024;
+/// As many rows are fetched at once, and no bodies with them that are larger than this many bytes.
+const MOST_ROWS: u64 = 4_096;
+const SMALL_BODY: usize = 8 * 1024;
 
 impl Claim {
     /// No limit on the number of deliveries but that on their events.
@@ -42,13 +52,13 @@ impl Claim {
             // SQLite has one writer, and this transaction is it.
             _ => "",
         };
+        // Large bodies are fetched one by one, when it is their turn: of so many rows together they would be too much.
         let sql = format!(
-            "SELECT id, source, received_at, headers, body FROM delivery WHERE state = 1 AND id > $1 \
-             ORDER BY id LIMIT $2 {lock}"
+            "SELECT id, source, received_at, headers, CASE WHEN body_size <= {SMALL_BODY} THEN body END FROM delivery \
+             WHERE state = 1 AND id > $1 ORDER BY id LIMIT $2 {lock}"
         );
-        let mut claim = Self { deliveries: Vec::new(), events: Vec::new() };
+        let mut claim = Self { deliveries: Vec::new(), events: Vec::new(), read_bytes: 0, event_bytes: 0 };
         let mut sources = HashMap::new();
-        let mut bytes = 0;
         // Deliveries hold one event or a thousand: begin with few, and take more as they turn out to be small.
         let mut step = 4_u64.min(limit);
         loop {
@@ -57,26 +67,49 @@ impl Claim {
             let rows = query_all(transaction, &sql, [last.into(), step_value.into()]).await?;
             let found = rows.len();
             for row in rows {
-                bytes += claim.read(&row, reader, &mut sources)?;
+                let body = match row.try_get_by_index::<Option<Vec<u8>>>(4)? {
+                    Some(body) => body,
+                    None => claim.body(transaction, row.try_get_by_index(0)?).await?,
+                };
+                claim.read(&row, &body, reader, &mut sources)?;
+                // What was found beyond that stays, locked until the end of this transaction, for the next one.
+                if claim.is_full() || claim.len() >= limit {
+                    return Ok(claim);
+                }
             }
-            let taken = claim.len();
-            let full = claim.events.len() >= EVENTS_PER_TRANSACTION || bytes >= BYTES_PER_TRANSACTION || taken >= limit;
-            if full || u64::try_from(found).unwrap_or(u64::MAX) < step {
+            if u64::try_from(found).unwrap_or(u64::MAX) < step {
                 return Ok(claim);
             }
+            let taken = claim.len();
             let room = EVENTS_PER_TRANSACTION.saturating_sub(claim.events.len());
             let per_delivery = claim.events.len().div_ceil(claim.deliveries.len().max(1)).max(1);
             let wanted = u64::try_from(room.div_ceil(per_delivery)).unwrap_or(u64::MAX);
-            step = wanted.clamp(1, step.saturating_mul(8)).min(limit.saturating_sub(taken)).max(1);
+            let most = step.saturating_mul(8).min(MOST_ROWS);
+            step = wanted.clamp(1, most).min(limit.saturating_sub(taken)).max(1);
         }
+    }
+
+    /// Whether there is enough for a transaction: of events, of bodies that were read, or of what the events hold.
+    fn is_full(&self) -> bool {
+        self.events.len() >= EVENTS_PER_TRANSACTION
+            || self.read_bytes >= BYTES_PER_TRANSACTION
+            || self.event_bytes >= EVENT_BYTES_PER_TRANSACTION
+    }
+
+    async fn body(&self, transaction: &DatabaseTransaction, id: i64) -> Result<Vec<u8>> {
+        let row = query_one(transaction, "SELECT body FROM delivery WHERE id = $1", [id.into()]).await?;
+        let row =
+            row.ok_or_else(|| ServiceError::Inconsistent(format!("delivery {id} vanished while it was locked")))?;
+        Ok(row.try_get_by_index(0)?)
     }
 
     fn read(
         &mut self,
         row: &QueryResult,
+        body: &[u8],
         reader: &dyn DeliveryReader,
         sources: &mut HashMap<String, (Arc<str>, Create)>,
-    ) -> Result<usize> {
+    ) -> Result<()> {
         let id: i64 = row.try_get_by_index(0)?;
         let source: String = row.try_get_by_index(1)?;
         let (name, create) = sources
@@ -87,15 +120,20 @@ impl Claim {
             source,
             received_at: Timestamp::from_micros(row.try_get_by_index(2)?),
             headers: serde_json::from_str(&row.try_get_by_index::<String>(3)?)?,
-            body: ingest::decompress(&row.try_get_by_index::<Vec<u8>>(4)?)?,
+            body: ingest::decompress(body)?,
         };
-        let size = stored.body.len();
+        self.read_bytes += stored.body.len();
         let claimed = match reader.read(&stored) {
             Ok(reading) => {
                 let events = reading.events.len();
                 let first = id << PLACE_BITS;
                 let numbered = (first..first + (1 << PLACE_BITS)).zip(reading.events);
-                self.events.extend(numbered.map(|(id, event)| Pending::new(id, &name, create, event)));
+                let mut keys = CampaignKeys::default();
+                for (id, event) in numbered {
+                    let event = Pending::new(id, &name, create, event, &mut keys);
+                    self.event_bytes += event.size();
+                    self.events.push(event);
+                }
                 let failures = reading.failures.len();
                 let shown = reading.failures.iter().take(20);
                 let error = shown.map(|bad| format!("element {}: {}", bad.index, bad.reason)).collect::<Vec<_>>();
@@ -107,7 +145,7 @@ impl Claim {
             }
         };
         self.deliveries.push(claimed);
-        Ok(size)
+        Ok(())
     }
 
     /// The id of the first delivery; `None` where nothing waited.
@@ -127,7 +165,9 @@ impl Claim {
 
     /// Notes that so many events of a delivery are not applied.
     pub fn refuse(&mut self, delivery: i64, events: usize, reason: &str) {
-        let Some(claimed) = self.deliveries.iter_mut().find(|claimed| claimed.id == delivery) else { return };
+        // They were claimed in the order of their ids.
+        let place = self.deliveries.binary_search_by_key(&delivery, |claimed| claimed.id);
+        let Some(claimed) = place.ok().and_then(|place| self.deliveries.get_mut(place)) else { return };
         claimed.state = DeliveryState::Partial;
         claimed.events = claimed.events.saturating_sub(events);
         claimed.failures += events;
@@ -157,7 +197,7 @@ impl Claim {
                 count(delivery.events).into(),
                 new_events.get(&delivery.id).copied().unwrap_or_default().into(),
                 count(delivery.failures).into(),
-                delivery.error.into(),
+                delivery.error.map(|error| cut(&error, MAX_ERROR)).into(),
             ]);
         }
         // A replay finds its events known: what was new at first stays counted.
@@ -169,12 +209,16 @@ impl Claim {
     }
 }
 
+/// As much of what went wrong with a delivery is kept, in characters.
+const MAX_ERROR: usize = 4_000;
+
 /// Marks a delivery that the database refuses, so that it holds up no others; it stays, can be looked at and replayed.
 pub async fn set_aside(db: &Db, delivery: i64, error: &ServiceError, now: Timestamp) -> Result<()> {
     let reason = match error {
         ServiceError::Database(_) => "the database refused what it holds; the log says why".to_owned(),
         other => other.to_string(),
     };
+    let reason = cut(&reason, MAX_ERROR);
     let sql = "UPDATE delivery SET state = $2, error = $3, applied_at = $4, failures = 1 WHERE id = $1";
     let state = DeliveryState::Unreadable.code();
     execute(db.write(), sql, [delivery.into(), state.into(), reason.into(), now.micros().into()]).await?;

@@ -30,10 +30,8 @@ pub async fn missing<C: ConnectionTrait>(
         return Ok(());
     }
     campaigns(connection, events, now).await?;
-    let mut wanted: BTreeSet<i64> = BTreeSet::new();
-    for event in events.iter().filter(|event| may_make_recipient(event)) {
-        wanted.extend(event.campaign);
-    }
+    let wanted: BTreeSet<i64> =
+        events.iter().filter(|event| may_make_recipient(event)).filter_map(|event| event.campaign).collect();
     if wanted.is_empty() {
         return Ok(());
     }
@@ -42,8 +40,14 @@ pub async fn missing<C: ConnectionTrait>(
         lock_campaign(connection, *campaign).await?;
     }
     matching::by_address(connection, events).await?;
-    for campaign in wanted {
-        recipients(connection, events, campaign, rollup, now).await?;
+    let mut by_campaign: BTreeMap<i64, Vec<&Pending>> = BTreeMap::new();
+    for event in events.iter().filter(|event| may_make_recipient(event)) {
+        if let Some(campaign) = event.campaign {
+            by_campaign.entry(campaign).or_default().push(event);
+        }
+    }
+    for (campaign, events) in by_campaign {
+        recipients(connection, &events, campaign, rollup, now).await?;
     }
     matching::by_address(connection, events).await?;
     Ok(())
@@ -95,13 +99,13 @@ struct New {
 
 async fn recipients<C: ConnectionTrait>(
     connection: &C,
-    events: &mut [Pending],
+    events: &[&Pending],
     campaign: i64,
     rollup: &mut RollUp,
     now: Timestamp,
 ) -> Result<()> {
     let mut new: BTreeMap<String, New> = BTreeMap::new();
-    for event in events.iter().filter(|event| event.campaign == Some(campaign) && may_make_recipient(event)) {
+    for event in events {
         let (Some(key), Some(written)) = (&event.email_key, &event.email) else { continue };
         // A text that is no address makes no recipient; its event stays, unmatched.
         let Ok(address) = EmailAddress::parse(written) else { continue };

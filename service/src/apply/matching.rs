@@ -1,6 +1,7 @@
 //! Whom an event is about: our recipient id in its metadata, else its message id, else campaign and address.
 
 use std::collections::{BTreeSet, HashMap};
+use std::sync::Arc;
 
 use sea_orm::{ConnectionTrait, DbErr};
 
@@ -24,6 +25,53 @@ impl Candidate {
     }
 }
 
+/// The recipients that a message may have gone to: a whole transmission, where a provider gives it one id, and then an event for each.
+struct Candidates {
+    all: Vec<Candidate>,
+    /// Their places by address, and by our own id; and of those that have no id of ours.
+    by_email: HashMap<String, Vec<usize>>,
+    by_ref: HashMap<String, Vec<usize>>,
+    without_ref: Vec<usize>,
+}
+
+impl Candidates {
+    fn new(all: Vec<Candidate>) -> Self {
+        let mut found =
+            Self { all: Vec::new(), by_email: HashMap::new(), by_ref: HashMap::new(), without_ref: Vec::new() };
+        for (place, candidate) in all.iter().enumerate() {
+            found.by_email.entry(candidate.email_key.clone()).or_default().push(place);
+            match &candidate.recipient_ref {
+                Some(id) => found.by_ref.entry(id.clone()).or_default().push(place),
+                None => found.without_ref.push(place),
+            }
+        }
+        Self { all, ..found }
+    }
+
+    /// The one that the event is about. Our own id in the metadata outweighs the message id: where they disagree, the id decides, next.
+    fn choose(&self, event: &Pending) -> Option<&Candidate> {
+        let single = match &event.recipient_ref {
+            None => self.all.first().filter(|_| self.all.len() == 1),
+            Some(id) => {
+                let named = self.by_ref.get(id).map_or([].as_slice(), Vec::as_slice);
+                match (named, self.without_ref.as_slice()) {
+                    ([place], []) | ([], [place]) => self.all.get(*place),
+                    _ => None,
+                }
+            }
+        };
+        let agrees = |candidate: &&Candidate| match (&event.recipient_ref, &candidate.recipient_ref) {
+            (Some(reported), Some(known)) => reported == known,
+            (Some(_), None) | (None, _) => true,
+        };
+        single.or_else(|| {
+            let places = self.by_email.get(event.email_key.as_ref()?)?;
+            let fitting = places.iter().filter_map(|place| self.all.get(*place)).filter(agrees);
+            fitting.min_by_key(|candidate| (candidate.skipped, candidate.key))
+        })
+    }
+}
+
 /// Finds the campaign and the recipient of each event that has none yet.
 pub async fn match_all<C: ConnectionTrait>(connection: &C, events: &mut [Pending]) -> Result<(), DbErr> {
     find_campaigns(connection, events).await?;
@@ -35,7 +83,11 @@ pub async fn match_all<C: ConnectionTrait>(connection: &C, events: &mut [Pending
 
 /// Sets the campaign of the events that name one: by the first of their keys that is one's.
 pub async fn find_campaigns<C: ConnectionTrait>(connection: &C, events: &mut [Pending]) -> Result<(), DbErr> {
-    let keys: BTreeSet<&str> = events.iter().flat_map(|event| &event.campaign_keys).map(String::as_str).collect();
+    let lists = events.iter().map(|event| &event.campaign_keys).filter(|keys| !keys.is_empty());
+    // Of events that share a list, one is enough.
+    let mut lists: Vec<&Arc<[String]>> = lists.collect();
+    lists.dedup_by(|left, right| Arc::ptr_eq(left, right));
+    let keys: BTreeSet<&str> = lists.into_iter().flat_map(|keys| keys.iter()).map(String::as_str).collect();
     if keys.is_empty() {
         return Ok(());
     }
@@ -92,15 +144,11 @@ async fn by_message_id<C: ConnectionTrait>(connection: &C, events: &mut [Pending
                FROM {rows} JOIN message ON message.message_id = rows.message_id \
                JOIN recipient ON recipient.campaign_id = message.campaign_id AND recipient.number = message.recipient";
     let candidates = candidates(batch.query(connection, sql, []).await?)?;
+    let candidates: HashMap<String, Candidates> =
+        candidates.into_iter().map(|(id, found)| (id, Candidates::new(found))).collect();
     for event in events.iter_mut().filter(|event| event.matched.is_none()) {
         let Some(found) = event.message_id.as_ref().and_then(|id| candidates.get(id)) else { continue };
-        // Our own id in the metadata outweighs the message id: where they disagree, the id decides, next.
-        let agrees = |candidate: &&Candidate| match (&event.recipient_ref, &candidate.recipient_ref) {
-            (Some(reported), Some(known)) => reported == known,
-            (Some(_), None) | (None, _) => true,
-        };
-        let agreeing: Vec<&Candidate> = found.iter().filter(agrees).collect();
-        if let Some(candidate) = choose(event, &agreeing) {
+        if let Some(candidate) = found.choose(event) {
             candidate.take(event);
             event.known_message = true;
         }

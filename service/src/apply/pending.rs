@@ -45,8 +45,8 @@ pub struct Pending {
     pub email: Option<String>,
     pub email_key: Option<String>,
     pub recipient_ref: Option<String>,
-    /// What may be the campaign's key: the metadata's value first, then the tags.
-    pub campaign_keys: Vec<String>,
+    /// What may be the campaign's key: the metadata's value first, then the tags. Shared by the events of a notification.
+    pub campaign_keys: Arc<[String]>,
     pub create: Create,
     /// Whether the metadata names a campaign: then a recipient of another one cannot be meant.
     pub names_campaign: bool,
@@ -59,6 +59,28 @@ pub struct Pending {
     pub known_message: bool,
 }
 
+/// The keys of the latest event, for the next one if its campaign and its tags are the same.
+#[derive(Default)]
+pub struct CampaignKeys {
+    campaign: Option<String>,
+    tags: Arc<[String]>,
+    keys: Arc<[String]>,
+}
+
+impl CampaignKeys {
+    fn of(&mut self, campaign: Option<String>, tags: Arc<[String]>) -> Arc<[String]> {
+        if !Arc::ptr_eq(&self.tags, &tags) || self.campaign != campaign {
+            let all = campaign.iter().chain(tags.iter()).cloned().filter_map(key);
+            let keys = all.take(MAX_CAMPAIGN_KEYS).collect();
+            *self = Self { campaign, tags, keys };
+        }
+        self.keys.clone()
+    }
+}
+
+/// As many keys are tried.
+const MAX_CAMPAIGN_KEYS: usize = 32;
+
 /// How far a delivery's id is shifted to make room for the place of an event in it.
 pub const PLACE_BITS: u32 = 20;
 
@@ -69,11 +91,10 @@ const MAX_TEXT: usize = 4_096;
 
 impl Pending {
     /// From what an adapter read.
-    pub fn new(id: i64, source: &Arc<str>, create: Create, event: Event) -> Self {
+    pub fn new(id: i64, source: &Arc<str>, create: Create, event: Event, keys: &mut CampaignKeys) -> Self {
         let email = event.recipient.and_then(key).filter(|email| email.len() <= 320);
         let names_campaign = event.campaign.is_some();
-        let mut campaign_keys: Vec<String> = event.campaign.into_iter().chain(event.tags).filter_map(key).collect();
-        campaign_keys.truncate(32);
+        let campaign_keys = keys.of(event.campaign, event.tags);
         Self {
             id,
             source: source.clone(),
@@ -98,6 +119,14 @@ impl Pending {
             attempt: 1,
             known_message: false,
         }
+    }
+
+    /// About how many bytes it takes, written out.
+    pub fn size(&self) -> usize {
+        let text = |text: &Option<String>| text.as_ref().map_or(0, String::len);
+        let texts = [&self.diagnostic, &self.url, &self.message_id, &self.email, &self.email_key, &self.recipient_ref];
+        let keys = self.campaign_keys.iter().map(String::len).sum::<usize>();
+        size_of::<Self>() + self.event_id.len() + texts.into_iter().map(text).sum::<usize>() + keys
     }
 
     /// The delivery that it came in.

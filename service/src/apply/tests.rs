@@ -77,7 +77,7 @@ fn event(line: &str) -> Option<Event> {
         verdict: None,
         campaign: campaign.clone(),
         recipient_ref: reference.clone(),
-        tags: Vec::new(),
+        tags: Default::default(),
         metadata: Default::default(),
     })
 }

@@ -5,6 +5,7 @@
 
 use domain::correction::CorrectionSource;
 use domain::email::{EmailAddress, key_of};
+use domain::table::restore;
 use sea_orm::{ConnectionTrait, QueryResult};
 use serde::{Deserialize, Serialize};
 use tokio::sync::mpsc;
@@ -16,9 +17,10 @@ use crate::audit;
 use crate::batch::{Batch, Column};
 use crate::db::query_all;
 use crate::error::{Refusal, RefusalCode, Result, ServiceError};
+use crate::import::columns::shortened;
 use crate::import::reading::as_damaged;
 use crate::import::records::{Content, Format, Record, Records};
-use crate::import::report::Issue;
+use crate::import::report::{Issue, SHOWN, kept};
 use crate::jobs::{self, ClaimedJob, Job, JobKind, JobProgress, NewJob};
 use crate::uploads;
 
@@ -110,7 +112,7 @@ impl Marketer {
     pub async fn import_corrections(&self, upload: &str, format: Option<Format>) -> Result<Job> {
         let now = self.services.now();
         let transaction = self.services.db.begin().await?;
-        uploads::require(&transaction, upload).await?;
+        uploads::take(&transaction, upload, now).await?;
         let payload = serde_json::to_value(Payload { upload_id: upload.to_owned(), format })?;
         let job = NewJob::new(JobKind::ImportCorrections, payload, &self.subject.id, now);
         let job = jobs::enqueue(&transaction, job, now).await?;
@@ -153,7 +155,8 @@ pub async fn run(services: &Services, job: &ClaimedJob) -> Result<Imported> {
     // One chunk is being written, one waits, one is being read.
     let (sender, mut chunks) = mpsc::channel(1);
     let after = position.line;
-    let reader = tokio::task::spawn_blocking(move || read(Box::new(file), payload.format, after, &sender));
+    let (format, most) = (payload.format, services.files.unpacked_bytes);
+    let reader = tokio::task::spawn_blocking(move || read(Box::new(file), (format, most), after, &sender));
     while let Some(lines) = chunks.recv().await {
         position = write(services, job, position, &lines).await?;
         services.jobs_were_added();
@@ -214,13 +217,13 @@ async fn write_once(services: &Services, job: &ClaimedJob, position: Position, l
         next.imported.rejected += 1;
         issues.push(Issue::new(line.first, &line.text, reason));
     }
-    report(&transaction, job.id, issues).await?;
+    report(&transaction, job.id, kept(issues, position.imported.rejected)).await?;
     jobs::checkpoint(&transaction, services, job, progress(next.imported), &next).await?;
     transaction.commit().await?;
     Ok(next)
 }
 
-async fn report<C: ConnectionTrait>(connection: &C, job: i64, issues: Vec<Issue>) -> Result<()> {
+async fn report<C: ConnectionTrait>(connection: &C, job: i64, issues: impl Iterator<Item = Issue>) -> Result<()> {
     let mut batch = Batch::new(&[("line", Column::Big), ("content", Column::Text), ("reason", Column::Text)]);
     for issue in issues {
         batch.push([issue.line.into(), issue.content.into(), issue.reason.into()]);
@@ -245,14 +248,19 @@ struct Line {
 /// Reads all lines behind line `after`, until the end or until nobody takes them any more.
 fn read(
     input: Box<dyn std::io::Read + Send>,
-    format: Option<Format>,
+    (format, most): (Option<Format>, u64),
     after: i64,
     chunks: &mpsc::Sender<Vec<Line>>,
 ) -> Result<()> {
-    let mut records = Records::open(input, format).map_err(as_damaged)?;
+    let mut records = Records::open(input, format, most).map_err(|error| as_damaged(error, 1))?;
     let mut columns = None;
     let mut chunk = Vec::new();
-    while let Some(record) = records.next().map_err(|error| as_damaged(error.into()))? {
+    let end = loop {
+        let record = match records.next() {
+            Ok(Some(record)) => record,
+            Ok(None) => break Ok(()),
+            Err(error) => break Err(as_damaged(error.into(), records.line())),
+        };
         let columns = match &columns {
             Some(columns) => columns,
             None => {
@@ -271,11 +279,12 @@ fn read(
         if chunk.len() >= CHUNK && chunks.blocking_send(std::mem::take(&mut chunk)).is_err() {
             return Ok(());
         }
-    }
+    };
+    // What stands before a place where the file cannot be read on is applied.
     if !chunk.is_empty() {
         chunks.blocking_send(chunk).ok();
     }
-    Ok(())
+    end
 }
 
 /// Which column is which.
@@ -312,8 +321,8 @@ impl Columns {
         let content = match (&record.content, self) {
             (Err(reason), _) => Err(reason.clone()),
             (Ok(Content::Cells(cells)), Self::Places { old, new, reason }) => {
-                let cell = |place: usize| cells.get(place).map(String::as_str).unwrap_or_default();
-                wanted(cell(old), cell(new), reason.map(cell))
+                let cell = |place: usize| cells.get(place).map(|cell| restore(cell)).unwrap_or_default();
+                wanted(&cell(old), &cell(new), reason.map(cell).as_deref())
             }
             (Ok(Content::Object(object)), _) => {
                 let value = |names: &[&str]| {
@@ -324,7 +333,7 @@ impl Columns {
             }
             (Ok(Content::Cells(_)), Self::Names) => Err("this is no JSON object".to_owned()),
         };
-        Line { first: record.line, last: record.last_line, text: record.text, content }
+        Line { first: record.line, last: record.last_line, text: shortened(&record.text, SHOWN), content }
     }
 }
 

@@ -6,6 +6,7 @@
 use domain::correction::{CorrectionState, PushState};
 use domain::crm::{CrmError, EmailChange};
 use domain::email::key_of;
+use domain::text::cut;
 use sea_orm::{ConnectionTrait, DbErr, QueryResult, Value};
 use serde::{Deserialize, Serialize};
 
@@ -13,6 +14,7 @@ use super::object;
 use crate::access::Services;
 use crate::audit;
 use crate::batch::{Batch, Column};
+use crate::crm::outcome::MAX_MESSAGE;
 use crate::db::{execute, query_all};
 use crate::error::{Result, ServiceError};
 use crate::jobs::{self, ClaimedJob, JobProgress};
@@ -223,7 +225,7 @@ async fn note<C: ConnectionTrait>(
     let (state, push, error, crm_email) = match outcome {
         Outcome::Pushed => (CorrectionState::Applied, PushState::Pushed, None, None),
         Outcome::Conflict(email) => (CorrectionState::Conflict, PushState::Conflict, None, email.clone()),
-        Outcome::Failed(reason) => (CorrectionState::Applied, PushState::Failed, Some(reason.clone()), None),
+        Outcome::Failed(reason) => (CorrectionState::Applied, PushState::Failed, Some(cut(reason, MAX_MESSAGE)), None),
     };
     let sql = "UPDATE correction SET state = $2, push = $3, push_error = $4, crm_email = $5 WHERE id = $1 AND push IN ($6, $7)";
     let values: [Value; 7] = [

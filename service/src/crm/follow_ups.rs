@@ -13,11 +13,14 @@ use domain::Timestamp;
 use domain::crm::{CrmError, NewTask};
 use domain::health::BlockReason;
 use domain::status::RecipientStatus;
+use domain::text::cut;
+use entity::follow_up::Column as Task;
 use sea_orm::{ConnectionTrait, DatabaseTransaction, DbErr, QueryResult};
 use serde::{Deserialize, Serialize};
 use sha2::{Digest, Sha256};
 
 use self::escalations::Escalation;
+use super::outcome::MAX_MESSAGE;
 use super::source::{self, After, NOT_IN_CRM, REFUSED_BY_CRM, Somebody, Source};
 use crate::access::{Marketer, Reader, Services};
 use crate::audit;
@@ -266,22 +269,20 @@ impl Reader {
     }
 
     fn decode_task(&self, id: i64, mut cells: Cells<'_>) -> Result<FollowUp, DbErr> {
-        let personal = self.subject.sees_personal_data();
         let recipient = cells.take::<Option<i64>>()?.zip(cells.take()?);
         let recipient = recipient.map(|(campaign, number)| RecipientKey { campaign, number });
-        let (person, owner): (_, Option<String>) = (cells.take()?, cells.take()?);
-        let (title, description): (_, Option<String>) = (cells.take()?, cells.take()?);
+        let subject = &self.subject;
         Ok(FollowUp {
             id,
             recipient,
-            person,
-            owner: owner.filter(|_| personal),
-            title,
-            description: description.filter(|_| personal),
+            person: cells.take()?,
+            owner: subject.visible(Task::Owner, cells.take()?),
+            title: subject.masked(Task::Title, cells.take()?),
+            description: subject.visible(Task::Description, cells.take()?),
             reason: cells.take()?,
             due_at: time(&mut cells)?,
-            crm_id: cells.take()?,
-            error: cells.take()?,
+            crm_id: subject.visible(Task::CrmId, cells.take()?),
+            error: cells.take::<Option<String>>()?.map(|error| subject.masked(Task::Error, error)),
             created_at: Timestamp::from_micros(cells.take()?),
             done_at: time(&mut cells)?,
         })
@@ -465,7 +466,7 @@ impl Work<'_> {
     async fn confirm(&mut self, id: i64, state: i16, crm_id: Option<String>, error: Option<String>) -> Result<()> {
         let transaction = self.services.db.begin().await?;
         let sql = "UPDATE follow_up SET state = $2, crm_id = $3, error = $4 WHERE id = $1";
-        execute(&transaction, sql, [id.into(), state.into(), crm_id.into(), error.into()]).await?;
+        execute(&transaction, sql, [id.into(), state.into(), crm_id.into(), error.map(|error| cut(&error, MAX_MESSAGE)).into()]).await?;
         if state == MADE {
             self.position.made.added += 1;
         } else {

@@ -4,6 +4,7 @@ use std::collections::HashMap;
 
 use domain::Timestamp;
 use domain::crm::{ListKind, SelectionKind};
+use entity::{project, selection};
 use sea_orm::{ConnectionTrait, DbErr, QueryResult};
 
 use super::persons::{self, Person};
@@ -15,7 +16,7 @@ use crate::recipients::filter::check_search;
 use crate::recipients::paging::{Count, List, Order, Page, PageArgs};
 use crate::recipients::row::{coded, time};
 use crate::recipients::sql::{Cells, Sql, containing};
-use crate::subject::Role;
+use crate::subject::{Role, Subject};
 
 /// A selection or a project.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -53,6 +54,26 @@ pub struct ListQuery {
     pub kind: Option<SelectionKind>,
     /// A text in the name.
     pub search: Option<String>,
+}
+
+impl PersonList {
+    /// As this subject may see it.
+    fn shown_to(self, subject: &Subject) -> Self {
+        let (name, description, error) = (self.name, self.description, self.sync_error);
+        let (name, description, sync_error) = match self.list {
+            ListKind::Selection => (
+                subject.masked(selection::Column::Name, name),
+                subject.visible(selection::Column::Description, description),
+                error.map(|error| subject.masked(selection::Column::SyncError, error)),
+            ),
+            ListKind::Project => (
+                subject.masked(project::Column::Name, name),
+                subject.visible(project::Column::Description, description),
+                error.map(|error| subject.masked(project::Column::SyncError, error)),
+            ),
+        };
+        Self { name, description, sync_error, ..self }
+    }
 }
 
 const COLUMNS: &[&str] = &[
@@ -109,7 +130,8 @@ impl Reader {
     /// Refusals for what cannot be asked for; those of the database.
     pub async fn person_lists(&self, query: &ListQuery, args: &PageArgs) -> Result<Page<PersonList>> {
         let list = query.list;
-        self.list_of_lists(query)?.page(&self.services, args, |id, cells| decode(list, id, cells)).await
+        let show = |found: PersonList| found.shown_to(&self.subject);
+        self.list_of_lists(query)?.page(&self.services, args, |id, cells| decode(list, id, cells).map(show)).await
     }
 
     /// How many there are.
@@ -131,7 +153,7 @@ impl Reader {
         let mut sql = Sql::new(format!("SELECT l.id, {} FROM {} l WHERE l.id IN (", COLUMNS.join(", "), table(list)));
         sql.bind_all(ids.iter().copied()).push(") AND l.deleted_at IS NULL");
         let found = self.read_all(sql, |row| read(list, row)).await?;
-        Ok(found.into_iter().map(|row| (row.id, row)).collect())
+        Ok(found.into_iter().map(|row| (row.id, row.shown_to(&self.subject))).collect())
     }
 
     /// A page of the members of a selection or project. Not for viewers.
@@ -169,8 +191,8 @@ impl Reader {
     fn list_of_lists(&self, query: &ListQuery) -> Result<List> {
         let search = query.search.as_deref().map(str::trim).filter(|text| !text.is_empty());
         if search.is_some() {
-            // The limits of a search are the same for everybody; a name of a list is nothing personal.
-            check_search(search, &crate::subject::Subject::command_line())?;
+            // The limits of a search are the same for everybody.
+            check_search(search, &Subject::command_line())?;
         }
         let mut condition = Sql::new("l.deleted_at IS NULL");
         if let Some(kind) = query.kind {
@@ -178,6 +200,10 @@ impl Reader {
         }
         if let Some(search) = search {
             condition.push(" AND lower(l.name) LIKE ").bind(containing(&search.to_lowercase())).push(" ESCAPE '\\'");
+            if !self.subject.sees_personal_data() {
+                // What is not shown cannot be searched for.
+                condition.push(" AND l.name NOT LIKE '%@%'");
+            }
         }
         Ok(List {
             columns: COLUMNS,

@@ -3,13 +3,21 @@
 use std::collections::HashSet;
 
 use domain::Timestamp;
-use domain::crm::Person;
+use domain::crm::{Company, Owner, Person};
 use domain::email::key_of;
+use domain::text::cut;
 use sea_orm::{ConnectionTrait, DbErr};
 
 use crate::batch::{Batch, Column};
 use crate::db::execute;
 use crate::error::Result;
+
+/// The longest id of a CRM that is taken, in bytes: it is part of an index.
+const MAX_ID: usize = 200;
+/// As much of a name is kept, in characters.
+const MAX_TEXT: usize = 1_000;
+/// Longer texts are no addresses, in bytes.
+const MAX_EMAIL: usize = 320;
 
 const PERSON: &[(&str, Column)] = &[
     ("crm_id", Column::Text),
@@ -37,6 +45,7 @@ pub(crate) async fn write<C: ConnectionTrait>(
     seen_in: Option<i64>,
     now: Timestamp,
 ) -> Result<u64> {
+    let persons: Vec<Person> = persons.iter().filter(|person| person.id.len() <= MAX_ID).map(storable).collect();
     let mut known = HashSet::new();
     let persons: Vec<&Person> = persons.iter().rev().filter(|person| known.insert(person.id.as_str())).collect();
     if persons.is_empty() {
@@ -45,6 +54,20 @@ pub(crate) async fn write<C: ConnectionTrait>(
     let changed = write_rows(connection, &persons, seen_in, now).await?;
     write_emails(connection, &persons).await?;
     Ok(changed)
+}
+
+/// A person as it can be stored: nothing that a database refuses, and nothing that is longer than any name is.
+fn storable(person: &Person) -> Person {
+    let text = |text: &str| cut(text, MAX_TEXT);
+    let id = |id: &str| cut(id, MAX_ID);
+    Person {
+        id: id(&person.id),
+        name: person.name.as_deref().map(text),
+        company: person.company.as_ref().map(|company| Company { id: id(&company.id), name: text(&company.name) }),
+        owner: person.owner.as_ref().map(|owner| Owner { id: id(&owner.id), name: text(&owner.name), ..owner.clone() }),
+        emails: person.emails.iter().filter(|email| email.len() <= MAX_EMAIL).map(|email| text(email)).collect(),
+        ..person.clone()
+    }
 }
 
 async fn write_rows<C: ConnectionTrait>(

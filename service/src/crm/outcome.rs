@@ -1,6 +1,7 @@
 //! What a refusal or a failure of the CRM means for a job.
 
 use domain::crm::{CrmError, Trouble};
+use domain::text::cut;
 
 use crate::error::{Refusal, RefusalCode, ServiceError};
 
@@ -8,6 +9,9 @@ use crate::error::{Refusal, RefusalCode, ServiceError};
 const WAIT: i64 = 60;
 /// And at most so long, whatever it says.
 const LONGEST_WAIT: i64 = 3_600;
+
+/// As much of what a CRM says is kept, in characters.
+pub(crate) const MAX_MESSAGE: usize = 1_000;
 
 impl From<CrmError> for ServiceError {
     /// What may pass is waited for; the rest is for somebody to see to, and the job can be tried again by then.
@@ -20,10 +24,10 @@ impl From<CrmError> for ServiceError {
                 source: Some(source),
             },
             CrmError::NoAccess(message) => {
-                Refusal::new(RefusalCode::Conflict, format!("the CRM does not let nachfass in: {message}")).into()
+                Refusal::new(RefusalCode::Conflict, format!("the CRM does not let nachfass in: {}", cut(&message, MAX_MESSAGE))).into()
             }
             CrmError::Refused(message) => {
-                Refusal::new(RefusalCode::Conflict, format!("the CRM refuses: {message}")).into()
+                Refusal::new(RefusalCode::Conflict, format!("the CRM refuses: {}", cut(&message, MAX_MESSAGE))).into()
             }
             CrmError::NotFound => Refusal::new(RefusalCode::NotFound, "the CRM does not know it (any more)").into(),
             CrmError::Conflict => Refusal::new(RefusalCode::Conflict, "it was changed in the CRM meanwhile").into(),

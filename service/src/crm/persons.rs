@@ -3,15 +3,18 @@
 use std::collections::HashMap;
 
 use domain::Timestamp;
+use entity::person::Column;
+use entity::person_email;
 use sea_orm::DbErr;
 
 use super::people::PERSON;
 use crate::access::Reader;
-use crate::batch::{Batch, Column};
+use crate::batch::{self, Batch};
 use crate::error::Result;
 use crate::recipients::row::time;
 use crate::recipients::sql::{Cells, Sql};
-use crate::recipients::{HIDDEN, RecipientKey};
+use crate::recipients::RecipientKey;
+use crate::subject::Subject;
 
 /// A person of the CRM.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -71,9 +74,16 @@ pub(super) fn decode(id: i64, mut cells: Cells<'_>) -> Result<Person, DbErr> {
 }
 
 impl Person {
-    fn hidden(self) -> Self {
-        let email = self.email.map(|_| HIDDEN.to_owned());
-        Self { name: None, company: None, owner: None, email, crm_id: HIDDEN.to_owned(), ..self }
+    /// As this subject may see them.
+    fn shown_to(self, subject: &Subject) -> Self {
+        Self {
+            crm_id: subject.masked(Column::CrmId, self.crm_id),
+            name: subject.visible(Column::Name, self.name),
+            company: subject.visible(Column::Company, self.company),
+            owner: subject.visible(Column::Owner, self.owner),
+            email: self.email.map(|email| subject.masked(person_email::Column::Email, email)),
+            ..self
+        }
     }
 }
 
@@ -89,8 +99,7 @@ impl Reader {
         let mut sql = Sql::new(format!("SELECT p.id, {} FROM person p WHERE p.id IN (", COLUMNS.join(", ")));
         sql.bind_all(ids.iter().copied()).push(")");
         let found = self.read_all(sql, |row| Ok(decode(row.try_get_by_index(0)?, Cells::from(row, 1))?)).await?;
-        let personal = self.subject.sees_personal_data();
-        Ok(found.into_iter().map(|row| (row.id, if personal { row } else { row.hidden() })).collect())
+        Ok(found.into_iter().map(|row| (row.id, row.shown_to(&self.subject))).collect())
     }
 
     /// The persons that recipients are; those who are none are missing.
@@ -101,19 +110,18 @@ impl Reader {
         if keys.is_empty() {
             return Ok(HashMap::new());
         }
-        let mut batch = Batch::new(&[("campaign_id", Column::Big), ("number", Column::Big)]);
+        let mut batch = Batch::new(&[("campaign_id", batch::Column::Big), ("number", batch::Column::Big)]);
         keys.iter().for_each(|key| batch.push([key.campaign.into(), key.number.into()]));
         let sql = format!(
             "SELECT r.campaign_id, r.number, p.id, {} FROM {{rows}} CROSS JOIN recipient r JOIN person p ON p.id = {PERSON} \
              WHERE r.campaign_id = rows.campaign_id AND r.number = rows.number",
             COLUMNS.join(", "),
         );
-        let personal = self.subject.sees_personal_data();
         let mut found = HashMap::new();
         for row in batch.query(self.services.db.read(), &sql, []).await? {
             let key = RecipientKey { campaign: row.try_get_by_index(0)?, number: row.try_get_by_index(1)? };
             let person = decode(row.try_get_by_index(2)?, Cells::from(&row, 3))?;
-            found.insert(key, if personal { person } else { person.hidden() });
+            found.insert(key, person.shown_to(&self.subject));
         }
         Ok(found)
     }

@@ -6,10 +6,12 @@
 use domain::crm::{Bounce, CrmError};
 use domain::health::BlockReason;
 use domain::smtp::Reply;
+use domain::text::cut;
 use domain::{Timestamp, coded_enum};
 use sea_orm::{ConnectionTrait, DbErr, QueryResult};
 use serde::{Deserialize, Serialize};
 
+use super::outcome::MAX_MESSAGE;
 use super::source::REFUSED_BY_CRM;
 use crate::access::Services;
 use crate::batch::{Batch, Column};
@@ -113,6 +115,7 @@ pub async fn run(services: &Services, job: &ClaimedJob) -> Result<Reported> {
         let (state, error) = tell(services, &report).await?;
         let transaction = services.db.begin().await?;
         let sql = "UPDATE crm_report SET state = $2, error = $3, done_at = $4 WHERE id = $1";
+        let error = error.map(|error| cut(&error, MAX_MESSAGE));
         let values = [report.id.into(), state.into(), error.into(), services.now().micros().into()];
         execute(&transaction, sql, values).await?;
         if state == TOLD {

@@ -9,10 +9,12 @@ mod state;
 
 use domain::Timestamp;
 use domain::crm::{ListKind, PersonQuery};
+use domain::text::cut;
 use sea_orm::{ConnectionTrait, DatabaseTransaction};
 use serde::{Deserialize, Serialize};
 
 use super::lists::{member_table, table};
+use super::outcome::MAX_MESSAGE;
 use super::{mirror, read_members};
 use crate::access::Services;
 use crate::batch::{Batch, Column};
@@ -26,6 +28,8 @@ pub(crate) use orders::{read_before, waiting};
 use state::Note;
 pub use state::{CrmState, LastReading, Subject};
 
+/// As much of what a list is for is kept, in characters.
+const MAX_DESCRIPTION: usize = 10_000;
 /// Clocks differ: what changed so long before a reading began is read again by the next one, in seconds.
 const OVERLAP: i64 = 300;
 /// A job looks so often whether it is its turn, in seconds.
@@ -248,7 +252,8 @@ impl Work<'_> {
             ("kind", Column::Small),
         ]);
         for row in page.rows {
-            batch.push([row.id.into(), row.name.into(), row.description.into(), row.kind.code().into()]);
+            let description = row.description.map(|text| cut(&text, MAX_DESCRIPTION));
+            batch.push([row.id.into(), cut(&row.name, MAX_MESSAGE).into(), description.into(), row.kind.code().into()]);
         }
         if !batch.is_empty() {
             // One that we are just making has no id of the CRM yet; its job will say that it is this one.
@@ -310,7 +315,7 @@ impl Work<'_> {
             Err(ServiceError::Refused(refusal)) => {
                 let (transaction, table) = (self.services.db.begin().await?, table(list));
                 let sql = format!("UPDATE {table} SET sync_error = $2 WHERE id = $1 RETURNING name");
-                let row = query_one(&transaction, &sql, [id.into(), refusal.message.clone().into()]).await?;
+                let row = query_one(&transaction, &sql, [id.into(), cut(&refusal.message, MAX_MESSAGE).into()]).await?;
                 let name: String = row.map(|row| row.try_get_by_index(0)).transpose()?.unwrap_or_default();
                 self.position.failure = Some(format!("the {table} \"{name}\": {}", refusal.message));
                 self.position.synced.failed += 1;

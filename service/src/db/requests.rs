@@ -3,8 +3,8 @@
 //! Dropping a future does not stop a statement there: the pool waits for its end before it lends the connection again. A connection
 //! that does not answer when it is given back is closed instead, and the server looks now and then whether its client is there.
 
-use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::LazyLock;
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::{Duration, Instant};
 
 use sea_orm::sqlx::postgres::{PgConnection, PgPoolOptions};
@@ -66,7 +66,9 @@ pub fn interruptible(options: PgPoolOptions) -> PgPoolOptions {
                 Ok(())
             })
         })
-        .after_release(|connection, _| Box::pin(async move { Ok(!was_dropped_recently() || answers(connection).await) }))
+        .after_release(|connection, _| {
+            Box::pin(async move { Ok(!was_dropped_recently() || answers(connection).await) })
+        })
 }
 
 async fn answers(connection: &mut PgConnection) -> bool {

@@ -24,6 +24,7 @@ use crate::db::{query_all, query_one};
 use crate::error::{Result, ServiceError};
 use crate::jobs::{self, ClaimedJob, JobProgress, JobState};
 use crate::subject::Subject;
+use crate::uploads::make_folder;
 
 /// As many rows are read at once.
 const PAGE: i64 = 2_000;
@@ -49,7 +50,7 @@ pub(super) async fn run(services: &Services, job: &ClaimedJob, on_page: &mut (dy
     let payload: Payload = serde_json::from_value(job.payload.clone())?;
     let exports = services.exports()?.clone();
     let folder = services.data_dir.join(FOLDER);
-    tokio::fs::create_dir_all(&folder).await?;
+    make_folder(&folder).await?;
     clear(&exports, &payload, job, &folder).await?;
     let _slot = match payload.list.is_short() {
         true => None,

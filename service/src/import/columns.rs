@@ -4,10 +4,12 @@ use std::collections::{BTreeMap, HashSet};
 
 use domain::email::{EmailAddress, InvalidEmail, domain_of_key, key_of};
 use domain::status::SkipReason;
+use domain::table::restore;
 use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value};
 
-use super::records::{Content, Record};
+use super::records::{Content, MAX_COLUMNS, Record};
+use super::report::SHOWN;
 use crate::error::{Refusal, RefusalCode};
 
 /// What a column can mean. Any other is kept as an attribute.
@@ -49,8 +51,16 @@ const NAMES: &[(Field, &[&str])] = &[
 
 /// The longest recipient id, in characters.
 const MAX_RECIPIENT_ID: usize = 200;
-/// The longest message id, in characters: that of a line of mail.
+/// The longest id of a person in the CRM, in characters.
+const MAX_CRM_ID: usize = 200;
+/// The longest message id, in bytes: that of a line of mail.
 const MAX_MESSAGE_ID: usize = 998;
+/// The longest name, company and the like, in characters.
+const MAX_TEXT: usize = 10_000;
+/// The longest name of a column, in characters.
+const MAX_COLUMN_NAME: usize = 1_000;
+/// As much the columns of a recipient that have no meaning of their own may be together, with their names, in bytes.
+pub const MAX_ATTRIBUTES: usize = 64 << 10;
 /// As much is kept of a text that is no address.
 const MAX_INVALID_EMAIL: usize = 320;
 
@@ -65,7 +75,7 @@ pub type Said = Option<Option<String>>;
 pub struct Row {
     /// The line that it begins on.
     pub line: i64,
-    /// The record as it stands in the file.
+    /// The record as it stands in the file: its beginning, where it is long.
     pub text: String,
     /// The address as it is shown.
     pub email: String,
@@ -104,6 +114,37 @@ impl Row {
     pub fn domain(&self) -> &str {
         domain_of_key(&self.email_key)
     }
+
+    /// About how much memory it takes, in bytes.
+    #[must_use]
+    pub fn weight(&self) -> usize {
+        const ROW: usize = size_of::<Row>();
+        let said = [&self.name, &self.company, &self.owner, &self.crm_id];
+        let said = said.into_iter().flatten().flatten().map(String::len);
+        let ids = [&self.recipient_id, &self.message_id].into_iter().flatten().map(String::len);
+        let texts: usize = said.chain(ids).sum();
+        ROW + self.text.len() + self.email.len() + self.email_key.len() + texts + object_weight(&self.attributes)
+    }
+}
+
+/// About how much memory a value takes, in bytes.
+fn weight(value: &Value) -> usize {
+    const VALUE: usize = size_of::<Value>();
+    VALUE
+        + match value {
+            Value::String(text) => text.len(),
+            Value::Array(list) => list.iter().map(weight).sum(),
+            Value::Object(object) => object_weight(object),
+            Value::Null | Value::Bool(_) | Value::Number(_) => 0,
+        }
+}
+
+/// About how much memory the values of an object take with their names, in bytes.
+#[must_use]
+pub fn object_weight(object: &Map<String, Value>) -> usize {
+    // A name, and its part of a node of the tree.
+    const ENTRY: usize = 2 * size_of::<String>();
+    object.iter().map(|(name, value)| ENTRY + name.len() + weight(value)).sum()
 }
 
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -130,6 +171,9 @@ impl Columns {
         if let Some(missing) = mapping.values().find(|column| !names.iter().any(|name| is_same(name, column))) {
             let message = format!("the mapping names the column \"{missing}\"; the file has {}", listed(&names));
             return Err(Refusal::field(RefusalCode::Invalid, &["mapping"], message));
+        }
+        if let Err(reason) = check_names(names.iter().copied()) {
+            return Err(Refusal::field(RefusalCode::Invalid, &["uploadId"], reason));
         }
         let header = targets(&names, &mapping);
         if !header.contains(&Target::Field(Field::Email)) {
@@ -162,10 +206,11 @@ impl Columns {
         let row = match &record.content {
             Err(reason) => Err(reason.clone()),
             Ok(Content::Cells(cells)) => self.of_cells(cells),
-            Ok(Content::Object(object)) => read_values(self.of_object(object).iter().zip(object.values().cloned())),
+            Ok(Content::Object(object)) => check_names(object.keys().map(String::as_str))
+                .and_then(|()| read_values(self.of_object(object).iter().zip(object.values().cloned()))),
         };
         match row {
-            Ok(row) => Ok(Row { line: record.line, text: record.text, ..row }),
+            Ok(row) => Ok(Row { line: record.line, text: shortened(&record.text, SHOWN), ..row }),
             Err(reason) => Err((record, reason)),
         }
     }
@@ -175,8 +220,24 @@ impl Columns {
         if surplus {
             return Err(format!("the line has {} cells, the header has {}", cells.len(), self.header.len()));
         }
-        read_values(self.header.iter().zip(cells.iter().map(|cell| Value::String(cell.clone()))))
+        // An apostrophe that keeps spreadsheets from calculating a text is none of it.
+        let texts = cells.iter().map(|cell| Value::String(restore(cell).into_owned()));
+        read_values(self.header.iter().zip(texts))
     }
+}
+
+/// Whether there are not too many columns, nor a name that is too long.
+fn check_names<'a>(names: impl ExactSizeIterator<Item = &'a str>) -> Result<(), String> {
+    let count = names.len();
+    if count > MAX_COLUMNS {
+        return Err(format!("there are {count} columns, and {MAX_COLUMNS} are read at most"));
+    }
+    for (place, name) in names.enumerate() {
+        if name.chars().count() > MAX_COLUMN_NAME {
+            return Err(format!("the name of column {} is longer than {MAX_COLUMN_NAME} characters", place + 1));
+        }
+    }
+    Ok(())
 }
 
 /// What the columns with these names mean: each field is found once, all else is an attribute.
@@ -247,6 +308,10 @@ fn listed(names: &[&str]) -> String {
 /// The beginning of a text, up to so many characters.
 #[must_use]
 pub fn shortened(text: &str, most: usize) -> String {
+    // By far the most lines: no text has more characters than bytes.
+    if text.len() <= most && !text.contains('\0') {
+        return text.to_owned();
+    }
     text.chars().filter(|character| *character != '\0').take(most).collect()
 }
 
@@ -294,8 +359,22 @@ fn read_values<'a>(values: impl Iterator<Item = (&'a Target, Value)>) -> Result<
         let parts: Vec<String> = [first_name, last_name].into_iter().flatten().flatten().collect();
         row.name = Some(Some(parts.join(" ")).filter(|name| !name.is_empty()));
     }
-    require_length("recipient", row.recipient_id.as_deref(), MAX_RECIPIENT_ID)?;
-    require_length("message", row.message_id.as_deref(), MAX_MESSAGE_ID)?;
+    require_length("recipient id", row.recipient_id.as_deref(), MAX_RECIPIENT_ID)?;
+    if row.message_id.as_ref().is_some_and(|id| id.len() > MAX_MESSAGE_ID) {
+        return Err(format!("the message id is longer than {MAX_MESSAGE_ID} bytes"));
+    }
+    let texts = [
+        ("name", &row.name, MAX_TEXT),
+        ("company", &row.company, MAX_TEXT),
+        ("owner", &row.owner, MAX_TEXT),
+        ("CRM id", &row.crm_id, MAX_CRM_ID),
+    ];
+    for (what, said, most) in texts {
+        require_length(what, said.as_ref().and_then(Option::as_deref), most)?;
+    }
+    if stored_size(&row.attributes) > MAX_ATTRIBUTES {
+        return Err(too_many_attributes());
+    }
     set_email(&mut row, &email.unwrap_or_default())?;
     Ok(row)
 }
@@ -316,11 +395,29 @@ fn set_email(row: &mut Row, text: &str) -> Result<(), String> {
     Ok(())
 }
 
-fn require_length(what: &str, id: Option<&str>, most: usize) -> Result<(), String> {
-    if id.is_some_and(|id| id.chars().count() > most) {
-        return Err(format!("the {what} id is longer than {most} characters"));
+fn require_length(what: &str, text: Option<&str>, most: usize) -> Result<(), String> {
+    if text.is_some_and(|text| text.chars().count() > most) {
+        return Err(format!("the {what} is longer than {most} characters"));
     }
     Ok(())
+}
+
+/// As long at least the attributes are when they are stored.
+fn stored_size(attributes: &Map<String, Value>) -> usize {
+    let size = |(name, value): (&String, &Value)| match value {
+        // What is blank is not stored.
+        Value::Null => 0,
+        Value::String(text) if text.is_empty() => 0,
+        Value::String(text) => name.len() + text.len(),
+        other => name.len() + other.to_string().len(),
+    };
+    attributes.iter().map(size).sum()
+}
+
+/// Why a row is rejected whose columns are too long together, or would be with those that the recipient has.
+#[must_use]
+pub fn too_many_attributes() -> String {
+    format!("the columns of this recipient are longer than {MAX_ATTRIBUTES} bytes together")
 }
 
 fn without_brackets(id: &str) -> String {

@@ -33,6 +33,8 @@ pub struct Line {
     pub text: String,
     /// It is longer than [`MAX_LINE`]: only its beginning is here.
     pub is_cut: bool,
+    /// It ends with a carriage return and a line feed: within a cell, both are part of it.
+    pub has_return: bool,
 }
 
 /// The lines of a file, one after the other in constant memory.
@@ -43,17 +45,19 @@ pub struct Lines {
     input: Box<dyn BufRead + Send>,
     end: u8,
     number: i64,
+    bytes: u64,
 }
 
 impl Lines {
-    /// Looks at the beginning of a file.
+    /// Looks at the beginning of a file, of which `most` bytes are read at most, unpacked.
     ///
     /// # Errors
     /// A refusal where it is a workbook or UTF-16; those of reading.
-    pub fn open(input: Bytes) -> Result<Self> {
+    pub fn open(input: Bytes, most: u64) -> Result<Self> {
         let (head, input) = peek(input, 2)?;
         let input: Bytes =
             if head.starts_with(GZIP) { Box::new(MultiGzDecoder::new(BufReader::new(input))) } else { input };
+        let input: Bytes = Box::new(Bounded { input, left: most, most });
         let (head, input) = peek(input, HEAD)?;
         let refuse = |message| Err(Refusal::new(RefusalCode::Invalid, message).into());
         if head.starts_with(ZIP) {
@@ -72,7 +76,7 @@ impl Lines {
         }
         // Old programs on the Mac end lines with a carriage return alone.
         let end = if head.contains(&b'\r') && !head.contains(&b'\n') { b'\r' } else { b'\n' };
-        Ok(Self { input: Box::new(input), end, number: 0 })
+        Ok(Self { input: Box::new(input), end, number: 0, bytes: 0 })
     }
 
     /// The next line; `None` at the end of the file.
@@ -85,6 +89,7 @@ impl Lines {
             return Ok(None);
         }
         self.number += 1;
+        self.bytes = self.bytes.saturating_add(bytes.len().try_into().unwrap_or(u64::MAX));
         let is_ended = bytes.last() == Some(&self.end);
         if is_ended {
             bytes.pop();
@@ -96,11 +101,51 @@ impl Lines {
             }
             bytes.truncate(SHOWN);
         }
-        if bytes.last() == Some(&b'\r') {
+        let has_return = bytes.last() == Some(&b'\r');
+        if has_return {
             bytes.pop();
         }
         let text = if is_cut { String::from_utf8_lossy(&bytes).into_owned() } else { decode(bytes) };
-        Ok(Some(Line { number: self.number, text, is_cut }))
+        Ok(Some(Line { number: self.number, text, is_cut, has_return }))
+    }
+
+    /// How many lines have been read.
+    #[must_use]
+    pub const fn number(&self) -> i64 {
+        self.number
+    }
+
+    /// How many bytes these have, but for what was left out of lines that are too long.
+    #[must_use]
+    pub const fn bytes(&self) -> u64 {
+        self.bytes
+    }
+}
+
+/// Something about a file as a whole that is beyond a limit.
+#[derive(Debug, thiserror::Error)]
+#[error("{0}")]
+pub struct TooMuch(pub String);
+
+/// Reads no more than so many bytes: a small file may unpack to any size.
+struct Bounded {
+    input: Bytes,
+    left: u64,
+    most: u64,
+}
+
+impl Read for Bounded {
+    fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
+        let read = self.input.read(buffer)?;
+        match self.left.checked_sub(read.try_into().unwrap_or(u64::MAX)) {
+            Some(left) => self.left = left,
+            None => {
+                let message =
+                    format!("unpacked, the file has more than {} bytes: split it into several files", self.most);
+                return Err(io::Error::other(TooMuch(message)));
+            }
+        }
+        Ok(read)
     }
 }
 

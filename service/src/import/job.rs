@@ -41,7 +41,7 @@ impl Marketer {
             let message = "this campaign was cancelled: it takes no recipients";
             return Err(Refusal::field(RefusalCode::Conflict, &["campaignId"], message).into());
         }
-        uploads::require(&transaction, upload).await?;
+        uploads::take(&transaction, upload, now).await?;
         let import_id = note(&transaction, campaign, &self.subject.id, now).await?;
         let options = ImportOptions { format, mapping };
         let payload = Payload { campaign_id: campaign, upload_id: upload.to_owned(), import_id, options };

@@ -9,7 +9,7 @@ use domain::status::{RecipientStatus, SkipReason};
 use sea_orm::{DatabaseTransaction, DbErr, QueryResult};
 
 use super::columns::Row;
-use super::plan::{Fresh, Known};
+use super::plan::{Fresh, Known, Texts};
 use super::write::Target;
 use crate::batch::{Batch, Column};
 use crate::error::{Result, ServiceError};
@@ -54,13 +54,42 @@ impl Lookup<'_> {
         candidates.into_iter().for_each(|number| numbers.push([self.target.campaign.into(), number.into()]));
         let lock = if self.postgres { "FOR NO KEY UPDATE OF r" } else { "" };
         let sql = format!(
-            "SELECT r.number, r.email_key, r.domain, r.ref, r.name, r.company, r.owner, r.crm_id, r.attributes, r.is_simulator, \
-                r.status, r.skip, r.import_id, r.attempt \
+            "SELECT r.number, r.email_key, r.domain, r.ref, r.crm_id, \
+                CAST(COALESCE(octet_length(r.name), 0) + COALESCE(octet_length(r.company), 0) \
+                    + COALESCE(octet_length(r.owner), 0) + COALESCE(octet_length(r.attributes), 0) AS BIGINT), \
+                r.is_simulator, r.status, r.skip, r.import_id, r.attempt \
              FROM {{rows}} CROSS JOIN recipient AS r \
              WHERE r.campaign_id = rows.campaign_id AND r.number = rows.number ORDER BY r.number {lock}"
         );
         let found = numbers.query(self.transaction, &sql, []).await?;
         found.iter().map(|row| read_known(row, self.target.import)).collect()
+    }
+
+    /// The texts of recipients that have any, by their numbers.
+    ///
+    /// # Errors
+    /// Those of the database.
+    pub async fn texts(&self, recipients: impl Iterator<Item = &Known>) -> Result<HashMap<i64, Texts>> {
+        let mut numbers = Batch::new(&[("campaign_id", Column::Big), ("number", Column::Big)]);
+        let campaign = self.target.campaign;
+        let with_any = recipients.filter(|known| known.texts_size > 0);
+        with_any.for_each(|known| numbers.push([campaign.into(), known.number.into()]));
+        if numbers.is_empty() {
+            return Ok(HashMap::new());
+        }
+        let sql = "SELECT r.number, r.name, r.company, r.owner, r.attributes FROM {rows} CROSS JOIN recipient AS r \
+            WHERE r.campaign_id = rows.campaign_id AND r.number = rows.number";
+        let read = |row: &QueryResult| {
+            let texts = Texts {
+                name: row.try_get_by_index(1)?,
+                company: row.try_get_by_index(2)?,
+                owner: row.try_get_by_index(3)?,
+                attributes: row.try_get_by_index(4)?,
+            };
+            Ok((row.try_get_by_index(0)?, texts))
+        };
+        let found = numbers.query(self.transaction, sql, []).await?;
+        Ok(found.iter().map(read).collect::<Result<_, DbErr>>()?)
     }
 
     /// The numbers of those with the rows' recipient ids.
@@ -152,22 +181,19 @@ pub fn numbers(rows: &[QueryResult]) -> Result<Vec<i64>> {
 }
 
 fn read_known(row: &QueryResult, import: i64) -> Result<Known> {
-    let status: i16 = row.try_get_by_index(10)?;
+    let status: i16 = row.try_get_by_index(7)?;
     let unknown = || ServiceError::Inconsistent(format!("a recipient has the unknown status {status}"));
     Ok(Known {
         number: row.try_get_by_index(0)?,
         email_key: row.try_get_by_index(1)?,
         domain: row.try_get_by_index(2)?,
         recipient_id: row.try_get_by_index(3)?,
-        name: row.try_get_by_index(4)?,
-        company: row.try_get_by_index(5)?,
-        owner: row.try_get_by_index(6)?,
-        crm_id: row.try_get_by_index(7)?,
-        attributes: row.try_get_by_index(8)?,
-        is_simulator: row.try_get_by_index(9)?,
+        crm_id: row.try_get_by_index(4)?,
+        texts_size: row.try_get_by_index(5)?,
+        is_simulator: row.try_get_by_index(6)?,
         status: RecipientStatus::from_code(status).ok_or_else(unknown)?,
-        is_skipped: row.try_get_by_index::<Option<i16>>(11)?.is_some(),
-        is_claimed: row.try_get_by_index::<Option<i64>>(12)? == Some(import),
-        attempt: row.try_get_by_index(13)?,
+        is_skipped: row.try_get_by_index::<Option<i16>>(8)?.is_some(),
+        is_claimed: row.try_get_by_index::<Option<i64>>(9)? == Some(import),
+        attempt: row.try_get_by_index(10)?,
     })
 }

@@ -140,7 +140,7 @@ impl Marketer {
         let import_id = note_lists(&transaction, campaign, &self.subject.id, now).await?;
         let upload = match upload {
             Some((upload_id, format, mapping)) => {
-                uploads::require(&transaction, &upload_id).await?;
+                uploads::take(&transaction, &upload_id, now).await?;
                 let import_id = note(&transaction, campaign, &self.subject.id, now).await?;
                 Some(Upload { upload_id, import_id, options: ImportOptions { format, mapping } })
             }

@@ -17,7 +17,7 @@ use domain::status::{RecipientStatus, SkipReason};
 use serde_json::{Map, Value};
 
 use super::Issue;
-use super::columns::Row;
+use super::columns::{MAX_ATTRIBUTES, Row, object_weight};
 
 /// A recipient that is there already.
 #[derive(Clone, Debug)]
@@ -30,16 +30,10 @@ pub struct Known {
     pub domain: String,
     /// The sender's own id of it.
     pub recipient_id: Option<String>,
-    /// Its name.
-    pub name: Option<String>,
-    /// Its company.
-    pub company: Option<String>,
-    /// Who looks after it.
-    pub owner: Option<String>,
     /// Its id in the CRM.
     pub crm_id: Option<String>,
-    /// Its other columns: a JSON object.
-    pub attributes: Option<String>,
+    /// How many bytes its texts have: they are read a few at a time.
+    pub texts_size: i64,
     /// Whether it is a provider's simulator.
     pub is_simulator: bool,
     /// What became of it.
@@ -50,6 +44,19 @@ pub struct Known {
     pub is_claimed: bool,
     /// The attempt that is under way.
     pub attempt: i32,
+}
+
+/// What a recipient is called, and what else was imported about it.
+#[derive(Clone, Debug, Default)]
+pub struct Texts {
+    /// Its name.
+    pub name: Option<String>,
+    /// Its company.
+    pub company: Option<String>,
+    /// Who looks after it.
+    pub owner: Option<String>,
+    /// Its other columns: a JSON object.
+    pub attributes: Option<String>,
 }
 
 /// A row that is a recipient of its own.
@@ -208,16 +215,28 @@ impl Fresh<'_> {
     }
 }
 
+impl Texts {
+    /// Whether what a row says beside what is known is not too long to be stored.
+    #[must_use]
+    pub fn have_room_for(&self, row: &Row) -> bool {
+        const MOST: usize = 2 * MAX_ATTRIBUTES;
+        let size = self.attributes.as_ref().map_or(0, String::len);
+        // Put together only where they may be too long: what is blank in the row takes away from what is known.
+        size.saturating_add(object_weight(&row.attributes)) <= MOST
+            || merged(self.attributes.as_deref(), &row.attributes).is_none_or(|all| all.len() <= MOST)
+    }
+}
+
 impl Known {
     /// Takes over what a row says; tells whether that is anything new. What the file does not speak of stays as it is.
-    pub fn take_over(&mut self, row: &Row) -> bool {
-        let attributes = (!row.attributes.is_empty()).then(|| merged(self.attributes.as_deref(), &row.attributes));
+    pub fn take_over(&mut self, texts: &mut Texts, row: &Row) -> bool {
+        let attributes = (!row.attributes.is_empty()).then(|| merged(texts.attributes.as_deref(), &row.attributes));
         let pairs = [
-            (&mut self.name, &row.name),
-            (&mut self.company, &row.company),
-            (&mut self.owner, &row.owner),
+            (&mut texts.name, &row.name),
+            (&mut texts.company, &row.company),
+            (&mut texts.owner, &row.owner),
             (&mut self.crm_id, &row.crm_id),
-            (&mut self.attributes, &attributes),
+            (&mut texts.attributes, &attributes),
         ];
         let mut changed = false;
         for (slot, said) in pairs {

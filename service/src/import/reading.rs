@@ -8,9 +8,13 @@ use serde_json::{Map, Value};
 use tokio::sync::mpsc;
 
 use super::columns::{Columns, no_email_key};
+use super::format::TooMuch;
 use super::records::{Content, Format, Record, Records};
 use super::{Chunk, ImportOptions, Issue, Source};
 use crate::error::{Refusal, RefusalCode, Result, ServiceError};
+
+/// As long the line with the names of the columns may be, in bytes.
+const MAX_HEADER: usize = 64 << 10;
 
 /// How many bytes of a file were read.
 #[derive(Clone, Debug, Default)]
@@ -44,14 +48,14 @@ pub struct Reading {
 }
 
 impl Reading {
-    /// Looks at the beginning of a file.
+    /// Looks at the beginning of a file, of which `most` bytes are read at most, unpacked.
     ///
     /// # Errors
     /// A refusal where it cannot be read as recipients.
-    pub async fn open(source: Source, options: ImportOptions, bytes: BytesRead) -> Result<Self> {
+    pub async fn open(source: Source, options: ImportOptions, bytes: BytesRead, most: u64) -> Result<Self> {
         let input = Box::new(Counting { input: source.input, bytes });
         let open = move || {
-            let mut records = Records::open(input, options.format).map_err(as_damaged)?;
+            let mut records = Records::open(input, options.format, most).map_err(|error| as_damaged(error, 1))?;
             let columns = match records.format() {
                 Format::Csv => Columns::of_header(&header(&mut records)?, options.mapping)?,
                 Format::JsonLines => Columns::of_objects(options.mapping),
@@ -70,7 +74,12 @@ impl Reading {
         let mut chunk = Chunk::default();
         let mut without_email: Option<Map<String, Value>> = None;
         let mut is_first = self.records.format() == Format::JsonLines;
-        while let Some(record) = self.records.next().map_err(|error| as_damaged(error.into()))? {
+        let end = loop {
+            let record = match self.records.next() {
+                Ok(Some(record)) => record,
+                Ok(None) => break Ok(()),
+                Err(error) => break Err(as_damaged(error.into(), self.records.line())),
+            };
             if record.line <= after {
                 is_first = false;
                 continue;
@@ -83,10 +92,9 @@ impl Reading {
                 }
             }
             chunk.last_line = record.last_line;
-            chunk.bytes += record.text.len();
             match self.columns.read(record) {
-                Ok(row) => chunk.rows.push(row),
-                Err((record, reason)) => chunk.issues.push(Issue::new(record.line, &record.text, &reason)),
+                Ok(row) => chunk.push_row(row),
+                Err((record, reason)) => chunk.push_issue(Issue::new(record.line, &record.text, &reason)),
             }
             if chunk.is_full() {
                 refuse_without_email(is_first, without_email.as_ref())?;
@@ -95,12 +103,13 @@ impl Reading {
                 }
                 is_first = false;
             }
-        }
+        };
         refuse_without_email(is_first, without_email.as_ref())?;
+        // What stands before a place where the file cannot be read on is imported.
         if chunk.last_line > 0 {
             chunks.blocking_send(chunk).ok();
         }
-        Ok(())
+        end
     }
 }
 
@@ -110,7 +119,13 @@ fn refuse_without_email(is_first: bool, object: Option<&Map<String, Value>>) -> 
 }
 
 fn header(records: &mut Records) -> Result<Vec<String>> {
-    match records.next().map_err(|error| as_damaged(error.into()))? {
+    match records.next().map_err(|error| as_damaged(error.into(), records.line()))? {
+        Some(Record { text, line, .. }) if text.len() > MAX_HEADER => {
+            let message = format!(
+                "the line with the names of the columns (line {line}) is longer than {MAX_HEADER} bytes: shorten the names, or leave out columns"
+            );
+            Err(Refusal::new(RefusalCode::Invalid, message).into())
+        }
         Some(Record { content: Ok(Content::Cells(cells)), .. }) => Ok(cells),
         Some(Record { content: Err(reason), line, .. }) => {
             let message = format!("the line with the names of the columns (line {line}) cannot be read: {reason}");
@@ -120,13 +135,16 @@ fn header(records: &mut Records) -> Result<Vec<String>> {
     }
 }
 
-/// A file that is cut off or damaged is the user's to repair; a disk that fails is not.
-pub(crate) fn as_damaged(error: ServiceError) -> ServiceError {
+/// A file that is cut off or damaged, or too much of a file, is the user's to repair; a disk that fails is not. `line` is the last one
+/// that was read.
+pub(crate) fn as_damaged(error: ServiceError, line: i64) -> ServiceError {
     use io::ErrorKind::{InvalidData, InvalidInput, UnexpectedEof};
-    match error {
-        ServiceError::Io(error) if matches!(error.kind(), InvalidData | InvalidInput | UnexpectedEof) => {
-            Refusal::new(RefusalCode::Invalid, format!("the file is damaged or incomplete: {error}")).into()
-        }
-        other => other,
+    let ServiceError::Io(error) = error else { return error };
+    if let Some(TooMuch(message)) = error.get_ref().and_then(|inner| inner.downcast_ref()) {
+        return Refusal::new(RefusalCode::Invalid, format!("line {line}: {message}")).into();
     }
+    if matches!(error.kind(), InvalidData | InvalidInput | UnexpectedEof) {
+        return Refusal::new(RefusalCode::Invalid, format!("the file is damaged or incomplete: {error}")).into();
+    }
+    error.into()
 }

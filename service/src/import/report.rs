@@ -1,14 +1,15 @@
-//! The report of an import: lines that made no recipient.
+//! The report of an import: lines that made no recipient, [`MAX_ISSUES`] of them at most.
 
 use serde::Serialize;
 
+use super::MAX_ISSUES;
 use super::columns::shortened;
 use crate::access::Marketer;
 use crate::db::query_all;
 use crate::error::Result;
 
 /// As much of a line is kept, in characters.
-const SHOWN: usize = 2_000;
+pub(crate) const SHOWN: usize = 2_000;
 
 /// A line that made no recipient.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
@@ -28,6 +29,11 @@ impl Issue {
     pub fn new(line: i64, text: &str, reason: &str) -> Self {
         Self { line, content: shortened(text, SHOWN), reason: reason.to_owned() }
     }
+}
+
+/// The first of `issues` that there is room for, where `known` are counted already.
+pub(crate) fn kept(issues: Vec<Issue>, known: i64) -> impl Iterator<Item = Issue> {
+    issues.into_iter().take(usize::try_from(MAX_ISSUES.saturating_sub(known)).unwrap_or(0))
 }
 
 impl Marketer {

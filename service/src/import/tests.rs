@@ -2,6 +2,7 @@
 
 mod columns;
 mod files;
+mod limits;
 mod reading;
 mod rows;
 mod speed;

@@ -13,9 +13,10 @@ use domain::facts::Facts;
 use domain::status::{RecipientStatus, SkipReason, status};
 use sea_orm::DatabaseTransaction;
 
-use super::columns::{Row, Said};
+use super::columns::{Row, Said, too_many_attributes};
 use super::lookup::{Lookup, numbers};
 use super::plan::{Claimed, Decided, Fresh, Known, decide};
+use super::report::kept;
 use super::{Chunk, Counts, Issue};
 use crate::access::Services;
 use crate::batch::{Batch, Column};
@@ -35,15 +36,15 @@ pub struct Target {
     pub import: i64,
 }
 
-/// Writes `chunk`, which begins behind line `after`; says what became of its rows.
+/// Writes `chunk`, which begins behind a line, while so many lines were rejected before it; says what became of its rows.
 ///
 /// # Errors
 /// A refusal where the campaign was cancelled; those of the database, after deadlocks and the like have been tried again.
-pub async fn write(services: &Services, target: Target, after: i64, chunk: &Chunk) -> Result<Counts> {
+pub async fn write(services: &Services, target: Target, before: (i64, i64), chunk: &Chunk) -> Result<Counts> {
     const TRIES: u32 = 5;
     let mut tries = 0;
     loop {
-        match write_once(services, target, after, chunk).await {
+        match write_once(services, target, before, chunk).await {
             Err(error) if error.is_transient() && tries < TRIES => {
                 tries += 1;
                 tracing::debug!(tries, %error, "a batch of an import is tried again");
@@ -54,7 +55,12 @@ pub async fn write(services: &Services, target: Target, after: i64, chunk: &Chun
     }
 }
 
-async fn write_once(services: &Services, target: Target, after: i64, chunk: &Chunk) -> Result<Counts> {
+async fn write_once(
+    services: &Services,
+    target: Target,
+    (after, rejected): (i64, i64),
+    chunk: &Chunk,
+) -> Result<Counts> {
     let transaction = services.db.begin_keyed().await?;
     let campaign = open(&transaction, services, target.campaign).await?;
     let sent_at = campaign.sent_at.filter(|_| campaign.state == CampaignState::Sent);
@@ -66,7 +72,7 @@ async fn write_once(services: &Services, target: Target, after: i64, chunk: &Chu
     issues.extend(chunk.issues.iter().cloned());
     counts.rejected += i64::try_from(issues.len()).unwrap_or(i64::MAX);
     advance(&transaction, target, (after, chunk.last_line), counts).await?;
-    report(&transaction, target, issues).await?;
+    report(&transaction, target, kept(issues, rejected)).await?;
     let changes = rollup.campaigns().next().is_some();
     rollup.write(&transaction, services.now()).await?;
     transaction.commit().await?;
@@ -118,11 +124,13 @@ pub(super) async fn write_rows(
         rollup: RollUp::default(),
         messages: Batch::new(MESSAGE),
         skipped: Vec::new(),
+        issues: Vec::new(),
     };
     let Decided { fresh, claimed, issues } = decide(rows, known);
+    batch.issues = issues;
     batch.insert(&fresh).await?;
     batch.update(claimed).await?;
-    Ok(Written { counts: batch.counts, rollup: batch.rollup, issues, skipped: batch.skipped })
+    Ok(Written { counts: batch.counts, rollup: batch.rollup, issues: batch.issues, skipped: batch.skipped })
 }
 
 /// Whom a file calls persons of the CRM.
@@ -159,6 +167,8 @@ const RECIPIENT: &[(&str, Column)] = &[
     ("skip", Column::Small),
     ("sent_at", Column::Big),
 ];
+/// Recipients whose texts have so many bytes together are changed at once.
+const TEXTS_AT_ONCE: i64 = 8 << 20;
 // A constant campaign instead would make SQLite look at all of its recipients for each row, and PostgreSQL too while it has no
 // statistics of a table that is being filled.
 const SAME: &[(&str, Column)] = &[("campaign_id", Column::Big), ("number", Column::Big)];
@@ -188,6 +198,8 @@ struct Writing<'a> {
     rollup: RollUp,
     messages: Batch,
     skipped: Vec<(SkipReason, i64)>,
+    /// The rows that can be no recipient.
+    issues: Vec<Issue>,
 }
 
 impl Writing<'_> {
@@ -266,10 +278,39 @@ impl Writing<'_> {
             }
         }
         let new_message = self.add_messages().await?;
+        let mut claimed = claimed.into_iter().peekable();
+        while claimed.peek().is_some() {
+            let mut size = 0;
+            let part = std::iter::from_fn(|| {
+                claimed.next_if(|claimed| {
+                    let has_room = size < TEXTS_AT_ONCE;
+                    size += claimed.known.texts_size;
+                    has_room
+                })
+            });
+            let part = part.collect();
+            self.update_part(part, &new_message).await?;
+        }
+        Ok(())
+    }
+
+    /// The same for some of them: those whose texts may be in memory together.
+    async fn update_part(&mut self, claimed: Vec<Claimed<'_>>, new_message: &HashSet<i64>) -> Result<()> {
+        let mut texts = self.lookup.texts(claimed.iter().map(|claimed| &claimed.known)).await?;
         let (mut same, mut changed) = (Batch::new(SAME), Batch::new(CHANGE));
         for Claimed { mut known, row, gains_id } in claimed {
+            let mut texts = texts.remove(&known.number).unwrap_or_default();
+            // Who was there before its person was found on a list stays when the person leaves that list.
+            let is_marked = row.person.is_none();
+            if !texts.have_room_for(row) {
+                self.issues.push(Issue::new(row.line, &row.text, &too_many_attributes()));
+                if is_marked {
+                    same.push([self.target.campaign.into(), known.number.into()]);
+                }
+                continue;
+            }
             let is_sent_now = known.status == RecipientStatus::Ready && self.sent_at.is_some();
-            let says_new = known.take_over(row);
+            let says_new = known.take_over(&mut texts, row);
             let is_changed = says_new || gains_id || is_sent_now;
             if is_changed || new_message.contains(&known.number) {
                 self.counts.updated += 1;
@@ -278,8 +319,6 @@ impl Writing<'_> {
             } else {
                 self.counts.unchanged += 1;
             }
-            // Who was there before its person was found on a list stays when the person leaves that list.
-            let is_marked = row.person.is_none();
             if !is_changed {
                 if !is_marked {
                     continue;
@@ -295,11 +334,11 @@ impl Writing<'_> {
                 self.target.campaign.into(),
                 known.number.into(),
                 known.recipient_id.into(),
-                known.name.into(),
-                known.company.into(),
-                known.owner.into(),
+                texts.name.into(),
+                texts.company.into(),
+                texts.owner.into(),
                 known.crm_id.into(),
-                known.attributes.into(),
+                texts.attributes.into(),
                 known.status.code().into(),
                 sent_at.map(Timestamp::micros).into(),
                 is_marked.into(),
@@ -346,13 +385,17 @@ impl Writing<'_> {
 }
 
 /// Writes down the lines that made no recipient.
-async fn report(transaction: &DatabaseTransaction, target: Target, issues: Vec<Issue>) -> Result<()> {
-    if issues.is_empty() {
-        return Ok(());
-    }
+async fn report(
+    transaction: &DatabaseTransaction,
+    target: Target,
+    issues: impl Iterator<Item = Issue>,
+) -> Result<()> {
     let mut batch = Batch::new(&[("line", Column::Big), ("content", Column::Text), ("reason", Column::Text)]);
     for issue in issues {
         batch.push([issue.line.into(), issue.content.into(), issue.reason.into()]);
+    }
+    if batch.is_empty() {
+        return Ok(());
     }
     let sql =
         "INSERT INTO import_issue (import_id, line, content, reason) SELECT {1}, line, content, reason FROM {rows}";

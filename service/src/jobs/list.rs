@@ -1,12 +1,14 @@
 //! Looking at jobs.
 
 use domain::Timestamp;
+use entity::job::Column;
 use sea_orm::{ConnectionTrait, DbErr, QueryResult, Value};
 
 use super::{JobKind, JobProgress, JobState, kind_of};
 use crate::access::Reader;
 use crate::db::{query_all, query_one};
 use crate::error::{Result, ServiceError};
+use crate::subject::Subject;
 
 const COLUMNS: &str = "id, kind, state, done, total, skipped, attempt, run_at, started_at, finished_at, error, result, \
     payload, created_by, created_at";
@@ -57,7 +59,7 @@ impl Reader {
     /// # Errors
     /// Those of the database.
     pub async fn job(&self, id: i64) -> Result<Option<Job>> {
-        find(self.services.db.read(), id).await
+        Ok(find(self.services.db.read(), id).await?.map(|job| job.shown_to(&self.subject)))
     }
 
     /// Up to `limit` jobs, the newest first; those older than the job `before`, where one is given.
@@ -77,7 +79,15 @@ impl Reader {
             .collect();
         conditions.extend(texts.iter().map(String::as_str));
         let sql = format!("SELECT {COLUMNS} FROM job WHERE {} ORDER BY id DESC LIMIT $2", conditions.join(" AND "));
-        query_all(self.services.db.read(), &sql, values).await?.iter().map(read).collect()
+        let rows = query_all(self.services.db.read(), &sql, values).await?;
+        rows.iter().map(|row| Ok(read(row)?.shown_to(&self.subject))).collect()
+    }
+}
+
+impl Job {
+    /// As this subject may see it.
+    pub(crate) fn shown_to(self, subject: &Subject) -> Self {
+        Self { error: subject.visible(Column::Error, self.error), ..self }
     }
 }
 

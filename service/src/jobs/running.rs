@@ -1,6 +1,7 @@
 //! What a worker writes while it has a job: always with the number of its attempt, so that one whose lease ran out changes nothing.
 
 use domain::Timestamp;
+use domain::text::cut;
 use sea_orm::{ConnectionTrait, DbErr, Value};
 use serde::Serialize;
 
@@ -9,6 +10,9 @@ use crate::access::Services;
 use crate::changes::Change;
 use crate::db::execute;
 use crate::error::{Result, ServiceError};
+
+/// As much of an error is kept, in characters.
+const MAX_ERROR: usize = 2_000;
 
 /// Says, in the transaction that does a part of a job, how far the job is with it: the part is done exactly if that is written, by
 /// exactly one worker. The next attempt finds `position` in [`ClaimedJob::position`]. A job that gets on has all its tries again.
@@ -75,7 +79,7 @@ pub async fn hand_back(services: &Services, job: &ClaimedJob) -> Result<bool, Db
 /// Those of the database.
 pub async fn postpone(services: &Services, job: &ClaimedJob, why: &str, run_at: Timestamp) -> Result<bool, DbErr> {
     let set = "state = 1, error = $3, run_at = $4, forgiven = forgiven + 1, lease_until = NULL, worker = NULL";
-    write(services.db.write(), services, job, set, [why.to_owned().into(), run_at.micros().into()]).await
+    write(services.db.write(), services, job, set, [cut(why, MAX_ERROR).into(), run_at.micros().into()]).await
 }
 
 /// Says how far a job is, and keeps it until `lease_until`. `false`: it is no longer this worker's, which should stop.
@@ -127,7 +131,7 @@ pub async fn fail(
     retry_at: Option<Timestamp>,
     now: Timestamp,
 ) -> Result<bool, DbErr> {
-    let error = error.to_owned().into();
+    let error = cut(error, MAX_ERROR).into();
     match retry_at {
         Some(at) => {
             let set = "state = 1, error = $3, run_at = $4, lease_until = NULL, worker = NULL";

@@ -11,6 +11,7 @@ use crate::error::{RefusalCode, ServiceError};
 use crate::import::tests::Fixture;
 use crate::import::{Mapping, run_import_job};
 use crate::subject::Subject;
+use crate::uploads::Announced;
 use futures::stream;
 
 fn job(fixture: &Fixture, kind: JobKind, key: Option<&str>) -> NewJob {
@@ -146,7 +147,7 @@ async fn an_upload_is_imported_by_a_job() {
     for fixture in Fixture::each().await {
         let marketer = fixture.services.access(Subject::command_line()).marketer().expect("a marketer");
         let content = stream::iter([io::Result::Ok("Adresse;name\nerika@example.com;Erika\nnonsense;x\n;nobody\n")]);
-        let upload = marketer.store_upload(content, None, false, 1_000).await.expect("stored");
+        let upload = marketer.store_upload(content, Announced::default()).await.expect("stored");
         let mapping = Mapping::from([(crate::import::Field::Email, "Adresse".to_owned())]);
         let asked =
             marketer.import_recipients(fixture.campaign, &upload.id, None, mapping.clone()).await.expect("asked");
@@ -182,7 +183,7 @@ async fn a_worker_that_lost_its_job_stops() {
     for fixture in Fixture::each().await {
         let marketer = fixture.services.access(Subject::command_line()).marketer().expect("a marketer");
         let content = stream::iter([io::Result::Ok("email\nerika@example.com\n")]);
-        let upload = marketer.store_upload(content, None, false, 1_000).await.expect("stored");
+        let upload = marketer.store_upload(content, Announced::default()).await.expect("stored");
         marketer.import_recipients(fixture.campaign, &upload.id, None, Mapping::new()).await.expect("asked");
         let first = take(&fixture, Which::Next(Queue::Bulk)).await.expect("the job");
         fixture.clock.advance_seconds(61);

@@ -6,7 +6,6 @@ use super::{CHUNK, Item, Run};
 use crate::access::Services;
 use crate::db::{execute, query_all};
 use crate::error::Result;
-use crate::jobs::{JobKind, JobState};
 use crate::uploads;
 
 /// How many are older and not needed any more.
@@ -21,6 +20,7 @@ pub async fn count(services: &Services, cutoff: Timestamp) -> Result<u64> {
 
 /// Removes them.
 pub async fn remove(run: &mut Run<'_>, cutoff: Timestamp) -> Result<()> {
+    uploads::remove_parts(run.services, cutoff).await?;
     let mut last = String::new();
     while let Some(chunk) = chunk(run.services, cutoff, &last).await? {
         for id in &chunk.unneeded {
@@ -46,12 +46,7 @@ async fn chunk(services: &Services, cutoff: Timestamp, last: &str) -> Result<Opt
     let rows = query_all(services.db.read(), &sql, [last.into(), cutoff.micros().into()]).await?;
     let mut unneeded: Vec<String> = rows.iter().map(|row| row.try_get_by_index(0)).collect::<Result<_, _>>()?;
     let Some(last) = unneeded.last().cloned() else { return Ok(None) };
-    let sql = "SELECT payload FROM job WHERE kind IN ($1, $2) AND state IN ($3, $4)";
-    let kinds = [JobKind::Import, JobKind::ImportCorrections].map(|kind| kind.code().into());
-    let states = [JobState::Queued, JobState::Running].map(|state| state.code().into());
-    let imports = query_all(services.db.read(), sql, kinds.into_iter().chain(states)).await?;
-    for row in imports {
-        let payload: String = row.try_get_by_index(0)?;
+    for payload in uploads::named_by_active_jobs(services).await? {
         unneeded.retain(|id| !payload.contains(id));
     }
     Ok(Some(Chunk { unneeded, last }))

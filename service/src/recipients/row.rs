@@ -2,14 +2,12 @@
 
 use domain::status::{RecipientStatus, SkipReason};
 use domain::{BounceClass, Timestamp};
+use entity::recipient::Column;
 use sea_orm::DbErr;
 use serde::{Deserialize, Serialize};
 
 use super::sql::Cells;
 use crate::subject::Subject;
-
-/// What stands where a viewer would see personal data.
-pub const HIDDEN: &str = "•••";
 
 /// Which recipient: its campaign, and its number there.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
@@ -165,10 +163,7 @@ pub(super) fn decode(number: i64, mut cells: Cells<'_>, details: bool, subject: 
     if details {
         recipient.details = Some(Box::new(decode_details(&mut cells)?));
     }
-    if !subject.sees_personal_data() {
-        redact(&mut recipient);
-    }
-    Ok(recipient)
+    Ok(if subject.sees_personal_data() { recipient } else { redacted(recipient, subject) })
 }
 
 fn decode_details(cells: &mut Cells<'_>) -> Result<RecipientDetails, DbErr> {
@@ -199,16 +194,24 @@ fn decode_details(cells: &mut Cells<'_>) -> Result<RecipientDetails, DbErr> {
     })
 }
 
-fn redact(recipient: &mut Recipient) {
-    HIDDEN.clone_into(&mut recipient.email);
-    recipient.name = None;
-    recipient.company = None;
-    if let Some(details) = &mut recipient.details {
-        details.owner = None;
-        details.crm_id = None;
-        details.reference = None;
-        details.attributes = None;
-        details.bounce_reason = None;
+/// The recipient as a subject sees it who may not see personal data.
+fn redacted(recipient: Recipient, subject: &Subject) -> Recipient {
+    let details = recipient.details.map(|details| {
+        Box::new(RecipientDetails {
+            owner: subject.visible(Column::Owner, details.owner),
+            crm_id: subject.visible(Column::CrmId, details.crm_id),
+            reference: subject.visible(Column::Ref, details.reference),
+            attributes: subject.visible(Column::Attributes, details.attributes),
+            bounce_reason: subject.visible(Column::FailureDiagnostic, details.bounce_reason),
+            ..*details
+        })
+    });
+    Recipient {
+        email: subject.masked(Column::Email, recipient.email),
+        name: subject.visible(Column::Name, recipient.name),
+        company: subject.visible(Column::Company, recipient.company),
+        details,
+        ..recipient
     }
 }
 

@@ -4,6 +4,7 @@ use chrono::{NaiveTime, Weekday};
 use domain::Timestamp;
 use domain::campaign::CampaignState;
 use domain::reminder::{self, NamePattern, ReminderAction, ReminderAudience, SendWindow, Targeting};
+use entity::reminder_rule::Column;
 use sea_orm::{ConnectionTrait, DbErr, QueryResult, Value};
 
 use crate::access::{Marketer, Reader};
@@ -11,6 +12,7 @@ use crate::audit;
 use crate::campaigns::{optional, required};
 use crate::db::{execute, query_all, query_one};
 use crate::error::{Refusal, RefusalCode, Result, ServiceError};
+use crate::subject::Subject;
 
 /// The most hours that a rule may wait: a year.
 const MAX_HOURS: i32 = 8_760;
@@ -93,6 +95,22 @@ pub struct ReminderRule {
     pub updated_at: Timestamp,
 }
 
+impl ReminderRule {
+    /// As this subject may see it.
+    fn shown_to(self, subject: &Subject) -> Self {
+        let scope = match self.scope {
+            Scope::Pattern(pattern) => Scope::Pattern(subject.masked(Column::NamePattern, pattern)),
+            of_campaign @ Scope::Campaign(_) => of_campaign,
+        };
+        Self {
+            name: subject.masked(Column::Name, self.name),
+            subject_prefix: subject.visible(Column::SubjectPrefix, self.subject_prefix),
+            scope,
+            ..self
+        }
+    }
+}
+
 impl Reader {
     /// The rules, the oldest first; with `campaign` only those that remind of it.
     ///
@@ -107,7 +125,7 @@ impl Reader {
             let (name, parent): (String, Option<i64>) = (found.try_get_by_index(0)?, found.try_get_by_index(1)?);
             rules.retain(|rule| rule.scope.holds(id, &name, parent.is_some()));
         }
-        Ok(rules)
+        Ok(rules.into_iter().map(|rule| rule.shown_to(&self.subject)).collect())
     }
 
     /// A rule that was not deleted.
@@ -115,7 +133,7 @@ impl Reader {
     /// # Errors
     /// Those of the database.
     pub async fn reminder_rule(&self, id: i64) -> Result<Option<ReminderRule>> {
-        find(self.services.db.read(), id).await
+        Ok(find(self.services.db.read(), id).await?.map(|rule| rule.shown_to(&self.subject)))
     }
 }
 

@@ -4,13 +4,14 @@ use std::collections::HashMap;
 
 use domain::status::{RecipientStatus, SkipReason};
 use domain::{BounceClass, Timestamp};
+use entity::attempt;
 
 use crate::access::Reader;
 use crate::batch::{Batch, Column};
 use crate::error::Result;
 use crate::recipients::row::{coded, reason, time};
 use crate::recipients::sql::Cells;
-use crate::recipients::{HIDDEN, RecipientKey};
+use crate::recipients::RecipientKey;
 
 /// What became of a recipient when the campaign was sent to it before.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -52,7 +53,7 @@ impl Reader {
                 a.failure_class, a.failure_smtp_code, a.failure_enhanced_code, a.failure_diagnostic, a.ended_at \
              FROM {rows} CROSS JOIN attempt a WHERE a.campaign_id = rows.campaign_id AND a.number = rows.number \
              ORDER BY a.campaign_id, a.number, a.attempt";
-        let personal = self.subject.sees_personal_data();
+        let subject = &self.subject;
         for row in batch.query(self.services.db.read(), sql, []).await? {
             let mut cells = Cells::from(&row, 0);
             let key = RecipientKey { campaign: cells.take()?, number: cells.take()? };
@@ -68,12 +69,12 @@ impl Reader {
             let words = reason(smtp_code, enhanced_code.as_deref(), diagnostic.as_deref());
             found.entry(key).or_default().push(EarlierAttempt {
                 number,
-                email: if personal { email } else { HIDDEN.to_owned() },
+                email: subject.masked(attempt::Column::Email, email),
                 status,
                 skip_reason,
                 sent_at,
                 bounce_class: if failed { bounce_class.or(Some(BounceClass::Unknown)) } else { None },
-                bounce_reason: words.filter(|_| personal),
+                bounce_reason: subject.visible(attempt::Column::FailureDiagnostic, words),
                 ended_at: Timestamp::from_micros(cells.take()?),
             });
         }

@@ -1,6 +1,7 @@
 //! What the figures of a campaign consist of: by status, hour, domain, link and reason.
 
 use domain::contribution::Figure;
+use domain::privacy::{ANONYMOUS_FROM, HIDDEN, public_link};
 use domain::status::RecipientStatus;
 use domain::{BounceClass, Timestamp};
 use sea_orm::QueryResult;
@@ -9,15 +10,11 @@ use super::figures::{CampaignStatistics, columns, decode};
 use crate::access::Reader;
 use crate::db::query_all;
 use crate::error::{Refusal, RefusalCode, Result};
-use crate::recipients::row::HIDDEN;
 use crate::recipients::row::coded;
 use crate::recipients::sql::{Cells, Sql};
 
 /// How many domains or links may be asked for at once.
 pub const MAX_PARTS: i64 = 1_000;
-/// A domain with fewer recipients than this may stand for a single person or a small firm: viewers do not see its name.
-pub const ANONYMOUS_FROM: i64 = 20;
-
 /// How many recipients have a status.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct StatusCount {
@@ -68,7 +65,7 @@ pub struct TrackedLink {
     pub id: i64,
     /// Its campaign.
     pub campaign: i64,
-    /// Where it leads; for viewers without query and fragment, which may name a person.
+    /// Where it leads; for viewers only scheme and host, unless so many have clicked it that it names nobody.
     pub url: String,
     /// Clicks by persons.
     pub clicks: i64,
@@ -166,6 +163,7 @@ impl Reader {
             let mut cells = Cells::from(row, 0);
             let domain: String = cells.take()?;
             let statistics = decode(&mut cells)?;
+            // With fewer recipients it may stand for a single person or a small firm.
             let shown = personal || statistics.get(Figure::Recipients) >= ANONYMOUS_FROM;
             Ok(DomainStatistics { domain: if shown { domain } else { HIDDEN.to_owned() }, statistics })
         })
@@ -222,13 +220,14 @@ impl Reader {
     fn link(&self, row: &QueryResult) -> Result<TrackedLink> {
         let mut cells = Cells::from(row, 0);
         let (id, campaign, url) = (cells.take()?, cells.take()?, cells.take::<String>()?);
-        let url = if self.subject.sees_personal_data() { url } else { without_query(&url).to_owned() };
+        let (clicks, clickers) = (cells.take()?, cells.take()?);
+        let url = if self.subject.sees_personal_data() { url } else { public_link(&url, clickers) };
         Ok(TrackedLink {
             id,
             campaign,
             url,
-            clicks: cells.take()?,
-            clickers: cells.take()?,
+            clicks,
+            clickers,
             machine_clicks: cells.take()?,
         })
     }
@@ -242,11 +241,6 @@ impl Reader {
 
 const SELECT_LINKS: &str = "SELECT l.id, l.campaign_id, l.url, COALESCE(s.clicks, 0), COALESCE(s.clickers, 0), \
      COALESCE(s.machine_clicks, 0) FROM tracked_link l LEFT JOIN link_statistics s ON s.link_id = l.id WHERE ";
-
-/// A URL up to its query or fragment.
-pub(crate) fn without_query(url: &str) -> &str {
-    url.split(['?', '#']).next().unwrap_or_default()
-}
 
 fn checked_parts(first: i64) -> Result<i64, Refusal> {
     if (0..=MAX_PARTS).contains(&first) {

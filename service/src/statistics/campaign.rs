@@ -3,6 +3,7 @@
 use std::collections::HashMap;
 
 use domain::Timestamp;
+use entity::campaign::Column;
 use sea_orm::{DbErr, QueryResult};
 use serde::Serialize;
 
@@ -111,7 +112,13 @@ const TABLES: &str = "campaign c LEFT JOIN campaign_statistics s ON s.campaign_i
 impl Campaign {
     /// Without what this subject may not see.
     fn shown_to(self, subject: &Subject) -> Self {
-        Self { from_address: self.from_address.filter(|_| subject.sees_personal_data()), ..self }
+        Self {
+            key: subject.masked(Column::Key, self.key),
+            name: subject.masked(Column::Name, self.name),
+            subject: self.subject.map(|text| subject.masked(Column::Subject, text)),
+            from_address: subject.visible(Column::FromAddress, self.from_address),
+            ..self
+        }
     }
 }
 
@@ -161,7 +168,7 @@ impl Reader {
     /// # Errors
     /// Refusals for what cannot be asked for; those of the database.
     pub async fn campaigns(&self, query: &CampaignQuery, args: &PageArgs) -> Result<Page<Campaign>> {
-        let list = campaign_list(query)?;
+        let list = self.campaign_list(query)?;
         let show = |campaign: Campaign| campaign.shown_to(&self.subject);
         list.page(&self.services, args, |id, mut cells| decode(id, &mut cells).map(show)).await
     }
@@ -171,7 +178,39 @@ impl Reader {
     /// # Errors
     /// As [`Reader::campaigns`].
     pub async fn count_campaigns(&self, query: &CampaignQuery, max: i64) -> Result<Count> {
-        campaign_list(query)?.count(&self.services, max).await
+        self.campaign_list(query)?.count(&self.services, max).await
+    }
+
+    fn campaign_list(&self, query: &CampaignQuery) -> Result<List> {
+        let mut condition = Sql::new("TRUE");
+        if !query.filter.states.is_empty() {
+            condition.push(" AND c.state IN (").bind_all(query.filter.states.iter().map(|state| state.code())).push(")");
+        }
+        if let Some(search) = query.filter.search.as_deref().map(str::trim).filter(|search| !search.is_empty()) {
+            if search.chars().count() > MAX_SEARCH {
+                let message = format!("a search text may have {MAX_SEARCH} characters at most");
+                return Err(Refusal::field(RefusalCode::Invalid, &["filter", "search"], message).into());
+            }
+            let pattern = containing(&search.to_lowercase());
+            condition.push(" AND (lower(c.name) LIKE ").bind(pattern.clone()).push(" ESCAPE '\\' OR lower(c.key) LIKE ");
+            condition.bind(pattern).push(" ESCAPE '\\')");
+            if !self.subject.sees_personal_data() {
+                // What is not shown cannot be searched for.
+                condition.push(" AND c.name NOT LIKE '%@%' AND c.key NOT LIKE '%@%'");
+            }
+        }
+        let sort = match query.order {
+            CampaignOrder::CreatedAt => Sort::Number("c.created_at"),
+            CampaignOrder::Name => Sort::Text("c.name"),
+            CampaignOrder::SentAt => Sort::Number("COALESCE(c.sent_at, 0)"),
+        };
+        Ok(List {
+            columns: COLUMNS,
+            from: TABLES,
+            condition,
+            order: Order { sort: Some(sort), id: "c.id", descending: query.descending },
+            scope: serde_json::to_string(&("campaigns", query))?,
+        })
     }
 }
 
@@ -184,34 +223,6 @@ async fn campaigns_where(db: &Db, column: &str, ids: &[i64]) -> Result<Vec<Campa
     let rows = query_all(db.read(), &text, values).await?;
     let read = |row: &QueryResult| decode(row.try_get_by_index(0)?, &mut Cells::from(row, 1));
     Ok(rows.iter().map(read).collect::<Result<_, DbErr>>()?)
-}
-
-fn campaign_list(query: &CampaignQuery) -> Result<List> {
-    let mut condition = Sql::new("TRUE");
-    if !query.filter.states.is_empty() {
-        condition.push(" AND c.state IN (").bind_all(query.filter.states.iter().map(|state| state.code())).push(")");
-    }
-    if let Some(search) = query.filter.search.as_deref().map(str::trim).filter(|search| !search.is_empty()) {
-        if search.chars().count() > MAX_SEARCH {
-            let message = format!("a search text may have {MAX_SEARCH} characters at most");
-            return Err(Refusal::field(RefusalCode::Invalid, &["filter", "search"], message).into());
-        }
-        let pattern = containing(&search.to_lowercase());
-        condition.push(" AND (lower(c.name) LIKE ").bind(pattern.clone()).push(" ESCAPE '\\' OR lower(c.key) LIKE ");
-        condition.bind(pattern).push(" ESCAPE '\\')");
-    }
-    let sort = match query.order {
-        CampaignOrder::CreatedAt => Sort::Number("c.created_at"),
-        CampaignOrder::Name => Sort::Text("c.name"),
-        CampaignOrder::SentAt => Sort::Number("COALESCE(c.sent_at, 0)"),
-    };
-    Ok(List {
-        columns: COLUMNS,
-        from: TABLES,
-        condition,
-        order: Order { sort: Some(sort), id: "c.id", descending: query.descending },
-        scope: serde_json::to_string(&("campaigns", query))?,
-    })
 }
 
 fn decode(id: i64, cells: &mut Cells<'_>) -> Result<Campaign, DbErr> {

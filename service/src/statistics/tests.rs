@@ -4,7 +4,7 @@ use domain::campaign::CampaignState;
 use domain::{BounceClass, Timestamp};
 
 use super::*;
-use crate::recipients::HIDDEN;
+use domain::privacy::HIDDEN;
 use crate::recipients::paging::PageArgs;
 use crate::recipients::tests::fixture::{CAMPAIGN, Fixture};
 use crate::subject::Role;

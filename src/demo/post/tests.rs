@@ -4,7 +4,7 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 
 use actix_web::{App, HttpRequest, HttpResponse, HttpServer, web};
 use connectors::http::{Fetch, FetchError};
-use connectors::sources::{Received, Sources};
+use connectors::sources::{Post, Received, Sources};
 use domain::{SystemClock, Timestamp};
 use futures::future::BoxFuture;
 
@@ -42,12 +42,14 @@ async fn ingest(
         (name.as_str().to_owned(), value.to_str().unwrap_or_default().to_owned())
     };
     let headers: Vec<_> = request.headers().iter().map(header).collect();
-    match receiver.sources.receive(&name, &headers, &body).await {
+    let post = Post { headers, body: body.to_vec(), hold: Box::new(()) };
+    match receiver.sources.receive(&name, post).await {
         Ok(Received::Events { unreadable: None, .. }) => {
             receiver.accepted.fetch_add(1, Ordering::SeqCst);
             HttpResponse::Ok().finish()
         }
-        other => HttpResponse::Unauthorized().body(format!("{other:?}")),
+        Ok(_) => HttpResponse::Unauthorized().body("no readable events"),
+        Err(denied) => HttpResponse::Unauthorized().body(denied.to_string()),
     }
 }
 

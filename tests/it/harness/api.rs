@@ -22,6 +22,11 @@ impl Api {
         Self { http: Client::builder().no_proxy().build().expect("a client"), url, token }
     }
 
+    /// Where it asks.
+    pub fn url(&self) -> &str {
+        &self.url
+    }
+
     /// The secret that it shows.
     pub fn token(&self) -> &str {
         self.token.as_deref().expect("a token")

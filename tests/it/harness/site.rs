@@ -108,6 +108,11 @@ impl Site {
         self.write("nachfass.toml", toml + &self.more);
     }
 
+    /// Whether its data is in an SQLite file.
+    pub fn is_sqlite(&self) -> bool {
+        self.mode == Mode::Sqlite
+    }
+
     /// Its folder, in which the program works.
     pub fn folder(&self) -> &Path {
         self.folder.path()

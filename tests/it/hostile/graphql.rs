@@ -21,6 +21,7 @@ in_every_mode!(
     fields_that_multiply_are_refused,
     a_batch_has_one_budget,
     null_characters_are_refused,
+    an_answer_ends_at_its_limit,
 );
 
 /// Sends a document; the code of its refusal.
@@ -155,6 +156,22 @@ async fn null_characters_are_refused(site: Site) {
     let variables = json!({ "filter": { "search": "a\0b" } });
     assert_eq!(api.refusal(query, variables).await, "BAD_REQUEST");
     assert_unharmed(&site.client("viewer"), &mut running).await;
+}
+
+async fn an_answer_ends_at_its_limit(site: Site) {
+    let site = site.with_more("[limits]\nresponse_megabytes = 1\n");
+    let mut running = site.start().await;
+    let api = site.client("viewer");
+    let fields: String =
+        (0..25).map(|index| format!(" f{index}: fields {{ name description args {{ name description }} }}")).collect();
+    let query = format!("{{ __schema {{ types {{ {fields} }} }} }}");
+    for body in [json!({ "query": query }), json!([{ "query": query }, { "query": query }])] {
+        let response = api.graphql(body).await;
+        assert_eq!(response.status(), StatusCode::UNPROCESSABLE_ENTITY);
+        let answer: Value = response.json().await.expect("JSON");
+        assert_eq!(answer["errors"][0]["extensions"]["code"], "RESPONSE_TOO_LARGE");
+    }
+    assert_unharmed(&api, &mut running).await;
 }
 
 in_mode!(slow_on_sqlite, Sqlite: what_is_slow_ends_with_who_asked);

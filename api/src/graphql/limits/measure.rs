@@ -23,11 +23,15 @@ const INTROSPECTION_LISTS: &[&str] = &["fields", "inputFields", "interfaces", "p
 pub fn check(document: &ExecutableDocument) -> Result<(), ServerError> {
     let operations = document.operations.iter().count();
     if operations > MAX_OPERATIONS {
-        return Err(too_complex(format!("a document may have {MAX_OPERATIONS} operations at most, and this one has {operations}")));
+        return Err(too_complex(format!(
+            "a document may have {MAX_OPERATIONS} operations at most, and this one has {operations}"
+        )));
     }
     let fragments = document.fragments.len();
     if fragments > MAX_FRAGMENTS {
-        return Err(too_complex(format!("a document may have {MAX_FRAGMENTS} fragments at most, and this one has {fragments}")));
+        return Err(too_complex(format!(
+            "a document may have {MAX_FRAGMENTS} fragments at most, and this one has {fragments}"
+        )));
     }
     Counting { document, known: HashMap::new() }.check()?;
     let mut usage = Usage::default();
@@ -47,7 +51,9 @@ fn too_complex(message: String) -> ServerError {
 }
 
 fn too_deep() -> ServerError {
-    too_complex(format!("fields may be nested {MAX_DEPTH} deep at most, those of the introspection {MAX_INTROSPECTION_DEPTH}"))
+    too_complex(format!(
+        "fields may be nested {MAX_DEPTH} deep at most, those of the introspection {MAX_INTROSPECTION_DEPTH}"
+    ))
 }
 
 /// Counts selections with fragments expanded.
@@ -71,7 +77,9 @@ impl<'a> Counting<'a> {
             count = count.saturating_add(if is_new { size } else { 0 });
         }
         if count > MAX_SELECTIONS {
-            let message = format!("a document may have {MAX_SELECTIONS} fields with its fragments expanded at most, and this one has {count}");
+            let message = format!(
+                "a document may have {MAX_SELECTIONS} fields with its fragments expanded at most, and this one has {count}"
+            );
             return Err(too_complex(message));
         }
         Ok(())
@@ -134,14 +142,21 @@ impl Usage {
     fn check(&self) -> Result<(), ServerError> {
         let Self { aliases } = self;
         if *aliases > MAX_ALIASES {
-            let message = format!("a document may have {MAX_ALIASES} aliases and repeated fields at most, and this one has {aliases}");
+            let message = format!(
+                "a document may have {MAX_ALIASES} aliases and repeated fields at most, and this one has {aliases}"
+            );
             return Err(too_complex(message));
         }
         Ok(())
     }
 
     /// Walks an expanded selection set, of which [`Counting`] knows that it is small.
-    fn walk<'a>(&mut self, document: &'a ExecutableDocument, set: &'a SelectionSet, place: Place) -> Result<(), ServerError> {
+    fn walk<'a>(
+        &mut self,
+        document: &'a ExecutableDocument,
+        set: &'a SelectionSet,
+        place: Place,
+    ) -> Result<(), ServerError> {
         let place = Place { level: deeper(place.level)?, ..place };
         let mut fields = Vec::new();
         flatten(document, set, None, place.level, &mut fields)?;
@@ -150,7 +165,8 @@ impl Usage {
             let occurrence: &mut usize = seen.entry((on, field.response_key().node.as_str())).or_default();
             *occurrence += 1;
             // A plain field that several fragments ask for costs nothing; one with fields or arguments is resolved each time.
-            let is_repeated = *occurrence > 1 && (!field.selection_set.node.items.is_empty() || !field.arguments.is_empty());
+            let is_repeated =
+                *occurrence > 1 && (!field.selection_set.node.items.is_empty() || !field.arguments.is_empty());
             self.aliases += usize::from(field.alias.is_some() || is_repeated);
             let inner = place.inside(field)?;
             if !field.selection_set.node.items.is_empty() {

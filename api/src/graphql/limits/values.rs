@@ -105,7 +105,8 @@ fn check_text(text: &str) -> Result<(), ServerError> {
 
 fn check_length(length: usize) -> Result<(), ServerError> {
     if length > MAX_LIST {
-        let message = format!("a list has {length} items, and at most {MAX_LIST} are allowed: name the set by a filter");
+        let message =
+            format!("a list has {length} items, and at most {MAX_LIST} are allowed: name the set by a filter");
         return Err(refused("BAD_REQUEST", message));
     }
     Ok(())

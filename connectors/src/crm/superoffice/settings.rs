@@ -112,6 +112,9 @@ pub enum NotAllowed {
     /// It lies elsewhere.
     #[error("{0} lies neither within superoffice.com nor in crm.superoffice.allow_hosts")]
     Host(String),
+    /// It names a user, or a port at a host of the vendor's, which has but the usual one.
+    #[error("the URL holds a user or a port that no host of superoffice.com has")]
+    Extras,
     /// Others could listen in.
     #[error("requests go to https:// only (http:// to 127.0.0.1)")]
     Plain,
@@ -126,10 +129,17 @@ pub(super) struct Places {
 impl Places {
     /// Whether a request may go to this URL.
     pub(super) fn check(&self, url: &Url) -> Result<(), NotAllowed> {
-        let host = url.host_str().unwrap_or_default().trim_end_matches('.').to_ascii_lowercase();
-        let within = host == VENDOR || host.strip_suffix(VENDOR).is_some_and(|name| name.ends_with('.'));
-        if !within && !self.allowed.contains(&host) {
-            return Err(NotAllowed::Host(host));
+        // The parser of URLs has written the host in lower case, without percent-encoding.
+        let host = url.host_str().unwrap_or_default();
+        let within =
+            host == VENDOR || host.strip_suffix(VENDOR).and_then(|name| name.strip_suffix('.')).is_some_and(labels);
+        let listed = self.allowed.iter().any(|allowed| allowed == host);
+        if !within && !listed {
+            return Err(NotAllowed::Host(host.to_owned()));
+        }
+        let has_user = !url.username().is_empty() || url.password().is_some();
+        if has_user || !listed && url.port().is_some() {
+            return Err(NotAllowed::Extras);
         }
         let here = matches!(url.host(), Some(Host::Ipv4(address)) if address.is_loopback());
         match url.scheme() {
@@ -138,6 +148,15 @@ impl Places {
             _ => Err(NotAllowed::Plain),
         }
     }
+}
+
+/// Whether a name is labels of letters, digits and hyphens (RFC 1123), separated by dots.
+fn labels(name: &str) -> bool {
+    let label = |label: &str| {
+        let plain = label.bytes().all(|byte| byte.is_ascii_lowercase() || byte.is_ascii_digit() || byte == b'-');
+        plain && !label.is_empty() && !label.starts_with('-') && !label.ends_with('-')
+    };
+    name.split('.').all(label)
 }
 
 #[cfg(test)]
@@ -151,7 +170,8 @@ mod tests {
         for url in [
             "https://online.superoffice.com",
             "https://ONLINE3.superoffice.com/Cust1/api",
-            "https://superoffice.com.",
+            "https://superoffice.com",
+            "https://online.superoffice.com:443/",
             "https://crm.example.com:8443/x",
             "http://127.0.0.1:4000",
         ] {
@@ -160,12 +180,21 @@ mod tests {
         for url in [
             "https://superoffice.com.example.com",
             "https://evilsuperoffice.com",
+            "https://.superoffice.com",
+            "https://a_b.superoffice.com",
+            "https://online.superoffice.com.",
+            "https://online..superoffice.com",
             "https://online.superoffice.com@example.com",
             "https://169.254.169.254/",
             "https://[::1]/",
             "https://localhost",
         ] {
             assert!(matches!(check(url), Err(NotAllowed::Host(_))), "{url}");
+        }
+        for url in
+            ["https://online.superoffice.com:8443", "https://a@online.superoffice.com", "https://:b@crm.example.com/"]
+        {
+            assert_eq!(check(url), Err(NotAllowed::Extras), "{url}");
         }
         for url in ["http://online.superoffice.com", "http://crm.example.com", "ftp://127.0.0.1"] {
             assert_eq!(check(url), Err(NotAllowed::Plain), "{url}");

@@ -10,10 +10,21 @@ use crate::providers::signature::{hmac_sha256, same};
 /// The header with the signature: base64 of the HMAC with SHA-256 over the body as it came.
 const SIGNATURE: &str = "x-superoffice-signature";
 
+/// Whether the headers hold what a signature looks like. Without a secret nothing is ever believed.
+pub(super) fn may_tell(secret: Option<&str>, headers: &[(String, String)]) -> bool {
+    secret.is_some_and(|secret| !secret.is_empty()) && signature(headers).is_some()
+}
+
+/// The signature, if it is one: base64 of 32 bytes.
+fn signature(headers: &[(String, String)]) -> Option<&str> {
+    let signature = headers.iter().find(|(name, _)| name == SIGNATURE).map(|(_, value)| value.trim())?;
+    (signature.len() == 44 && STANDARD.decode(signature).is_ok_and(|bytes| bytes.len() == 32)).then_some(signature)
+}
+
 /// What a request tells; `None` where it is not the tenant's.
 pub(super) fn told(secret: Option<&str>, tenant: &str, headers: &[(String, String)], body: &[u8]) -> Option<Vec<Told>> {
     let secret = secret.filter(|secret| !secret.is_empty())?;
-    let signature = headers.iter().find(|(name, _)| name == SIGNATURE).map(|(_, value)| value.trim())?;
+    let signature = signature(headers)?;
     let expected = STANDARD.encode(hmac_sha256(secret.as_bytes(), &[body]));
     if !same(expected.as_bytes(), signature.as_bytes()) {
         return None;
@@ -58,6 +69,18 @@ mod tests {
         assert_eq!(tell(Some(""), signature, body), None);
         assert_eq!(told(Some("hush"), "Cust1", &[(SIGNATURE.to_owned(), signature.to_owned())], body.as_bytes()), None);
         assert_eq!(told(Some("hush"), "Cust12345", &[], body.as_bytes()), None);
+    }
+
+    #[test]
+    fn without_a_signature_the_body_is_not_even_read() {
+        let headers = |signature: &str| vec![(SIGNATURE.to_owned(), signature.to_owned())];
+        let fitting = headers("4CSaADVZO9Y2mwd6eN/JlpilXOQTMKoIZvCTj0sFeHM=");
+        assert!(may_tell(Some("hush"), &fitting));
+        assert!(!may_tell(None, &fitting) && !may_tell(Some(""), &fitting));
+        for signature in ["", "AAAA", "4CSaADVZO9Y2mwd6eN/JlpilXOQTMKoIZvCTj0sFeHM", &"A".repeat(100_000)] {
+            assert!(!may_tell(Some("hush"), &headers(signature)), "{}", signature.len());
+        }
+        assert!(!may_tell(Some("hush"), &[]));
     }
 
     #[test]

@@ -50,6 +50,26 @@ fn the_published_secret_authorises_the_ping_and_nothing_else() {
 }
 
 #[test]
+fn a_ping_that_carries_something_is_not_authorised_by_the_published_secret() {
+    let ping = |body: String| {
+        let signature = hex(&hmac_sha256(PING_SECRET.as_bytes(), &[body.as_bytes()]));
+        Sample::json(body).header("signature", &signature).verify(&Mailersend, &["secret"])
+    };
+    let event = r#"{"type":"hard_bounced","email":"ada@example.com"}"#;
+    assert_eq!(ping(r#"{"type":"webhook.test"}"#.into()), Ok(()));
+    for body in [
+        format!(r#"{{"type":"webhook.test","data":{event}}}"#),
+        format!(r#"{{"type":"webhook.test","message":"{}"}}"#, "x".repeat(2_000)),
+        r#"{"type":"webhook.test","type":"activity.sent","message":""}"#.to_owned(),
+        r#"{"data":{"type":"webhook.test"}}"#.to_owned(),
+        r#"[{"type":"webhook.test"}]"#.to_owned(),
+        "webhook.test".to_owned(),
+    ] {
+        assert_eq!(ping(body.clone()), Err(Rejection::Invalid), "{body}");
+    }
+}
+
+#[test]
 fn every_event_of_the_first_version_is_read() {
     let base = json!({
         "event_id": "62f114f8165fe0d8db0288e3", "message_id": "62fb66bef54a112e920b5493",

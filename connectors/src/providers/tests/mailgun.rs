@@ -65,7 +65,7 @@ fn every_event_is_mapped() {
         assert_eq!(event.campaign.as_deref(), Some("spring-2018"), "{name}");
         assert_eq!(event.recipient_ref.as_deref(), Some("4711"), "{name}");
         assert_eq!(event.recipient.as_deref(), Some("alice@example.com"), "{name}");
-        assert_eq!(event.tags, ["my_tag_1", "my_tag_2"], "{name}");
+        assert_eq!(*event.tags, ["my_tag_1", "my_tag_2"], "{name}");
     }
     assert_eq!(data(&json!({ "event": "brand_new" })).kind, K::Other);
 }
@@ -174,7 +174,7 @@ fn in_legacy_forms_the_last_value_is_signed_and_the_first_is_the_events() {
     assert_eq!((event.kind, event.recipient.as_deref()), (K::Clicked, Some("a@example.com")));
     assert_eq!((event.event_id.as_str(), event.occurred_at), ("t0ken", now));
     assert_eq!(event.message_id.as_deref(), Some("1@example.com"));
-    assert_eq!(event.tags, ["one", "two", "three"]);
+    assert_eq!(*event.tags, ["one", "two", "three"]);
     assert_eq!(event.campaign.as_deref(), Some("spring"));
     assert_eq!(event.metadata.keys().collect::<Vec<_>>(), ["campaign", "my-var"]);
 }

@@ -33,7 +33,7 @@ fn every_event_is_mapped() {
         assert_eq!(event.recipient.as_deref(), Some("api@mailjet.com"));
         assert_eq!((event.campaign.as_deref(), event.recipient_ref.as_deref()), (Some("spring"), Some("4711")));
         assert_eq!(
-            (event.tags.as_slice(), event.metadata["CustomID"].as_str()),
+            (event.tags.as_ref(), event.metadata["CustomID"].as_str()),
             (&["spring".to_owned()][..], "helloworld")
         );
     }

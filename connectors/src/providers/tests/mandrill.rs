@@ -6,7 +6,7 @@ use serde_json::{Value, json};
 
 use super::{Sample, assert_foreign, assert_line, assert_verdicts, fixture, with};
 use crate::providers::signature::hmac_sha1;
-use crate::providers::{Rejection, mandrill::Mandrill};
+use crate::providers::{Handshake, Rejection, Webhook, mandrill::Mandrill};
 
 const URL: &str = "https://user:pass@nachfass.example/ingest/m?x=1";
 const INVALID: Result<(), Rejection> = Err(Rejection::Invalid);
@@ -47,7 +47,7 @@ fn url_and_sorted_fields_are_signed() {
     altered.body.extend(b"&b=1");
     let broken =
         multipart(&fields).header("content-type", "multipart/form-data").header("x-mandrill-signature", "AAAA");
-    let unreadable = Err(Rejection::Unreadable("multipart boundary not found in Content-Type".into()));
+    let unreadable = Err(Rejection::Unreadable("the multipart form names no boundary".into()));
     assert_verdicts(
         &Mandrill,
         &[
@@ -80,10 +80,45 @@ fn the_trial_key_authorises_the_empty_batch_and_nothing_else() {
         &[
             ("empty", trial("[]"), &["key"], Ok(())),
             ("empty, no key yet", trial("[]"), &[], Ok(())),
+            ("with spaces", trial(" [ ] "), &["key"], Ok(())),
             ("an event", trial(r#"[{"event":"spam"}]"#), &["key"], INVALID),
             ("no list", trial("{}"), &["key"], INVALID),
+            ("null", trial("[null]"), &["key"], INVALID),
+            ("two lists", trial("[][]"), &["key"], INVALID),
+            ("nothing", trial(""), &["key"], INVALID),
         ],
     );
+}
+
+#[test]
+fn a_trial_that_carries_something_else_is_none() {
+    let more: [&[(&str, &str)]; 5] = [
+        &[("a", "cargo"), ("mandrill_events", "[]")],
+        &[("mandrill_events", "[]"), ("mandrill_events", "[]")],
+        &[("", ""), ("mandrill_events", "[]")],
+        &[("mandrill_event", "[]")],
+        &[("MANDRILL_EVENTS", "[]")],
+    ];
+    for fields in more {
+        let sorted: String = fields.iter().flat_map(|(name, value)| [*name, *value]).collect();
+        for sample in [form(fields), multipart(fields)] {
+            let sample = signed(sample, "test-webhook", URL, &sorted);
+            assert_eq!(sample.verify(&Mandrill, &["key"]), INVALID, "{fields:?}");
+            assert_eq!(Mandrill.handshake(&sample.request()), Ok(None), "{fields:?}");
+        }
+    }
+}
+
+#[test]
+fn an_empty_batch_is_a_ping_whoever_signed_it() {
+    for key in ["test-webhook", "key"] {
+        for sample in [events("[]"), multipart(&[("mandrill_events", "[]")])] {
+            let sample = signed(sample, key, URL, "mandrill_events[]");
+            assert_eq!(sample.verify(&Mandrill, &["key"]), Ok(()));
+            assert_eq!(Mandrill.handshake(&sample.request()), Ok(Some(Handshake::Ping)));
+        }
+    }
+    assert_eq!(Mandrill.handshake(&events(r#"[{"event":"send"}]"#).request()), Ok(None));
 }
 
 #[test]

@@ -35,7 +35,7 @@ fn every_record_is_mapped() {
             (Some("spring"), Some("4711")),
             "{name}"
         );
-        assert_eq!(event.tags, ["welcome-email"], "{name}");
+        assert_eq!(*event.tags, ["welcome-email"], "{name}");
         assert!(event.recipient.is_some(), "{name}");
     }
     let bounce = event("bounce");

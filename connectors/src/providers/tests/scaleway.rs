@@ -47,7 +47,41 @@ fn envelopes_are_signed() {
 fn certificates_lie_with_scaleway_and_nowhere_else() {
     let url = |url: &str| Scaleway.certificate_url(&altered("notification", &json!({"SigningCertURL": url})).request());
     let own = "https://messaging.s3.fr-par.scw.cloud/fr-par/sns/certificate.pem";
-    assert_eq!(url(own), Ok(Some(own.to_owned())));
+    for own in [own, "https://messaging.s3.fr-par.scw.cloud/fr-par/sns/sns_certificate_1a2B-3.crt"] {
+        assert_eq!(url(own), Ok(Some(own.to_owned())));
+    }
+    for (from, to) in [
+        ("https", "http"),
+        ("https://", "https://x@"),
+        ("https://", "https:\\\\"),
+        ("messaging", "Messaging"),
+        ("messaging", "evil"),
+        (".fr-par.", ".nl-ams."),
+        ("/fr-par/", "/nl-ams/"),
+        ("/fr-par/", "/"),
+        (".cloud/", ".cloud./"),
+        (".cloud/", ".cloud:443/"),
+        (".cloud/", ".cloud.evil.example/"),
+        ("/sns/", "/sns/../"),
+        ("/sns/", "/sns/x/"),
+        ("/sns/", "/sns/%2e%2e/"),
+        ("/sns/", "/sns/?"),
+        ("certificate", ""),
+        (".pem", ".txt"),
+        (".pem", ".pem?"),
+        (".pem", ".pem#.pem"),
+    ] {
+        let foreign = own.replacen(from, to, 1);
+        assert_ne!(foreign, own);
+        assert!(matches!(url(&foreign), Err(Rejection::Certificate(_))), "{foreign}");
+    }
+    let of_topic = |topic: &str| {
+        Scaleway.certificate_url(&altered("notification", &json!({"TopicArn": topic, "SigningCertURL": own})).request())
+    };
+    for topic in ["arn:aws:sns:fr-par:project:mails", "arn:scw:sns:nl-ams:project:mails", "arn:scw:sns:fr-par", "mails"]
+    {
+        assert!(matches!(of_topic(topic), Err(Rejection::Certificate(_))), "{topic}");
+    }
     let foreign = [
         "http://messaging.s3.fr-par.scw.cloud/certificate.pem",
         "https://sns.eu-west-1.amazonaws.com/certificate.pem",
@@ -62,13 +96,20 @@ fn certificates_lie_with_scaleway_and_nowhere_else() {
 #[test]
 fn subscriptions_are_confirmed_with_scaleway_and_nowhere_else() {
     let confirm = |fields: Value| Scaleway.handshake(&altered("confirmation", &fields).request());
-    let url = "https://sns.mnq.fr-par.scaleway.com/?Action=ConfirmSubscription&Token=2336412f37";
+    let url = "https://sns.mnq.fr-par.scaleway.com/?Action=ConfirmSubscription\
+               &TopicArn=arn%3Ascw%3Asns%3Afr-par%3Aproject-2c4ba8a4%3Amails&Token=2336412f37";
     let topic = "arn:scw:sns:fr-par:project-2c4ba8a4:mails";
     let expected = Handshake::ConfirmSubscription { topic: topic.into(), url: url.into() };
     assert_eq!(confirm(json!({})), Ok(Some(expected)));
-    for foreign in
-        ["https://sns.fr-par.amazonaws.com/?Token=1", "https://sns.mnq.nl-ams.scaleway.com/?Token=1", "no URL"]
-    {
+    for foreign in [
+        "https://sns.fr-par.amazonaws.com/?Action=ConfirmSubscription&Token=2336412f37",
+        "https://sns.mnq.nl-ams.scaleway.com/?Action=ConfirmSubscription&Token=2336412f37",
+        "https://sns.mnq.fr-par.scaleway.com.evil.example/?Action=ConfirmSubscription&Token=2336412f37",
+        "https://sns.mnq.fr-par.scaleway.com:443/?Action=ConfirmSubscription&Token=2336412f37",
+        "https://sns.mnq.fr-par.scaleway.com/?Action=ConfirmSubscription&Token=another",
+        "https://sns.mnq.fr-par.scaleway.com/?Action=DeleteTopic&Token=2336412f37",
+        "no URL",
+    ] {
         let error = confirm(json!({"SubscribeURL": foreign})).expect_err("a foreign URL");
         assert!(matches!(error, ReadError::NotThisProvider { .. }), "{foreign}: {error}");
     }

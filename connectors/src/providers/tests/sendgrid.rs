@@ -72,7 +72,7 @@ fn every_event_is_mapped() {
             (Some("example@test.com"), Some("4711"))
         );
         assert_eq!(event.campaign.as_deref(), Some("spring"));
-        assert_eq!(event.tags, ["cat facts"]);
+        assert_eq!(*event.tags, ["cat facts"]);
         assert!(event.event_id.ends_with("=="));
     }
     assert_eq!(events[4].url.as_deref(), Some("http://www.sendgrid.com/"));
@@ -106,7 +106,7 @@ fn the_message_id_is_what_sending_answered() {
 
 #[test]
 fn categories_are_a_text_or_a_list_and_a_status_may_be_missing() {
-    assert_eq!(event(&json!({ "event": "open", "category": ["a", "b"] })).tags, ["a", "b"]);
+    assert_eq!(*event(&json!({ "event": "open", "category": ["a", "b"] })).tags, ["a", "b"]);
     let bounce = event(&json!({ "event": "bounce", "type": "bounce" }));
     assert_eq!((bounce.kind, bounce.bounce_class), (K::HardBounce, Some(C::Hard)));
     assert!(event(&json!({ "event": "open", "sg_machine_open": true })).verdict.is_some_and(Verdict::is_machine));

@@ -58,7 +58,7 @@ fn every_event_is_mapped() {
         assert_eq!(event.campaign.as_deref(), Some("spring"), "{name}");
         assert_eq!(event.recipient_ref.as_deref(), Some("4711"), "{name}");
         assert_eq!(event.metadata.get("ses:configuration-set").map(String::as_str), Some("ConfigSet"), "{name}");
-        assert_eq!(event.tags, ["newsletter", "spring"], "{name}");
+        assert_eq!(*event.tags, ["newsletter", "spring"], "{name}");
     }
 }
 

@@ -141,56 +141,149 @@ fn without_a_signature_nothing_is_authentic() {
     ));
 }
 
+const CERTIFICATE: &str = "SimpleNotificationService-ac565b8b1a6c5d002d285f9598aa1d9b.pem";
+
+fn certificate_url(topic: &str, url: &str) -> Result<Option<String>, Rejection> {
+    let sample = changed(NOTIFICATIONS[0], &json!({ "TopicArn": topic, "SigningCertURL": url }));
+    sns::AMAZON.certificate_url(&sample.request())
+}
+
 #[test]
-fn certificates_come_from_amazon_only() {
-    let good = [
-        "https://sns.us-east-1.amazonaws.com/SimpleNotificationService-ac565b8b.pem",
-        "https://sns.cn-north-1.amazonaws.com.cn/SimpleNotificationService-ac565b8b.pem",
-    ];
-    let bad = [
-        "http://sns.us-east-1.amazonaws.com/x.pem",
-        "https://sns.us-east-1.amazonaws.com/x.txt",
-        "https://sns.us-east-1.amazonaws.com/x?y=.pem",
-        "https://sns.us-east-1.amazonaws.com:8443/x.pem",
-        "https://user:pass@sns.us-east-1.amazonaws.com/x.pem",
-        "https://sns.us-east-1.amazonaws.com.evil.example/x.pem",
-        "https://sns.evil.example/x.amazonaws.com/x.pem",
-        "https://sns.bucket.s3.amazonaws.com/x.pem",
-        "https://sns..amazonaws.com/x.pem",
-        "https://evil.example/#sns.us-east-1.amazonaws.com/x.pem",
-        "no url",
-    ];
-    let url = |text: &str| {
-        sns::AMAZON.certificate_url(&changed(NOTIFICATIONS[0], &json!({ "SigningCertURL": text })).request())
-    };
-    for text in good {
-        assert_eq!(url(text), Ok(Some(text.to_owned())));
-    }
-    for text in bad {
-        assert!(matches!(url(text), Err(Rejection::Certificate(_))), "{text}");
+fn certificates_come_from_amazon_in_the_region_of_the_topic() {
+    for (partition, region, domain) in [
+        ("aws", "us-east-1", "amazonaws.com"),
+        ("aws", "ap-southeast-2", "amazonaws.com"),
+        ("aws", "il-central-1", "amazonaws.com"),
+        ("aws-us-gov", "us-gov-west-1", "amazonaws.com"),
+        ("aws-cn", "cn-north-1", "amazonaws.com.cn"),
+    ] {
+        let topic = format!("arn:{partition}:sns:{region}:123456789012:SES_Events");
+        let url = format!("https://sns.{region}.{domain}/{CERTIFICATE}");
+        assert_eq!(certificate_url(&topic, &url), Ok(Some(url.clone())));
     }
     let absent = changed(NOTIFICATIONS[0], &json!({ "SigningCertURL": null }));
     assert!(matches!(sns::AMAZON.certificate_url(&absent.request()), Err(Rejection::Missing(_))));
 }
 
 #[test]
+fn no_other_url_is_one_of_a_certificate() {
+    let good = format!("https://sns.us-east-1.amazonaws.com/{CERTIFICATE}");
+    for (from, to) in [
+        ("https", "http"),
+        ("https", "HTTPS"),
+        ("https://", "https:\\\\"),
+        ("https://", "https:///"),
+        ("https://", " https://"),
+        ("https://", "https://user:pass@"),
+        ("https://", "https://@"),
+        ("https://", "https://evil.example/#"),
+        ("https://", "https://evil.example\\@"),
+        ("sns.us-east-1", "sns.s3"),
+        ("sns.us-east-1", "sns.s3-us-east-1"),
+        ("sns.us-east-1", "sns.s3.us-east-1"),
+        ("sns.us-east-1", "sns.us-east-1.s3"),
+        ("sns.us-east-1", "sns.bucket.s3"),
+        ("sns.us-east-1", "sns."),
+        ("sns.us-east-1", "SNS.us-east-1"),
+        ("sns.us-east-1", "sns.us-eas\tt-1"),
+        ("sns.us-east-1", "sns%2eus-east-1"),
+        ("sns.us-east-1", "sns.eu-west-1"),
+        ("sns.us-east-1", "evil"),
+        (".com/", ".com./"),
+        (".com/", ".com.cn/"),
+        (".com/", ".com:443/"),
+        (".com/", ".com:8443/"),
+        (".com/", ".com:/"),
+        (".com/", ".com.evil.example/"),
+        (".com/", ".com//"),
+        (".com/", ".com/x/"),
+        (".com/", ".com/../"),
+        (".com/", ".com/%2e/"),
+        (".com/", ".com/?"),
+        (".pem", ".txt"),
+        (".pem", ".pem?x"),
+        (".pem", ".pem#x"),
+        (".pem", "%2epem"),
+        (".pem", ".pem/"),
+        (".pem", ".pem\n"),
+        ("-ac565b", "-AC565B"),
+        ("-ac565b", "-xc565b"),
+        ("-ac565b8b1a", "-"),
+        ("-ac565b", "-../ac565b"),
+        ("SimpleNotificationService-", ""),
+    ] {
+        let url = good.replacen(from, to, 1);
+        assert_ne!(url, good);
+        assert!(matches!(certificate_url(TOPIC, &url), Err(Rejection::Certificate(_))), "{url}");
+    }
+    assert!(matches!(certificate_url(TOPIC, "no url"), Err(Rejection::Certificate(_))));
+}
+
+#[test]
+fn a_topic_without_a_region_of_amazons_has_no_certificate() {
+    for (topic, host) in [
+        ("arn:aws:sns:s3:1:t", "sns.s3.amazonaws.com"),
+        ("arn:aws:sns:s3-eu-west-1:1:t", "sns.s3-eu-west-1.amazonaws.com"),
+        ("arn:aws:sns:compute-1:1:t", "sns.compute-1.amazonaws.com"),
+        ("arn:aws:sns:us-east:1:t", "sns.us-east.amazonaws.com"),
+        ("arn:aws:sns:us--1:1:t", "sns.us--1.amazonaws.com"),
+        ("arn:aws:sns:us-east-1a:1:t", "sns.us-east-1a.amazonaws.com"),
+        ("arn:aws:sns:us-east-1.x:1:t", "sns.us-east-1.x.amazonaws.com"),
+        ("arn:aws:sns:us-east-1@x:1:t", "sns.us-east-1@x.amazonaws.com"),
+        ("arn:aws:sns:US-EAST-1:1:t", "sns.US-EAST-1.amazonaws.com"),
+        ("arn:aws:sns::1:t", "sns..amazonaws.com"),
+        ("arn:aws:sqs:us-east-1:1:t", "sns.us-east-1.amazonaws.com"),
+        ("arn:aws:sns:us-east-1", "sns.us-east-1.amazonaws.com"),
+        ("arn:aws:sns:us-east-1:1:", "sns.us-east-1.amazonaws.com"),
+        ("arn:aws:sns:cn-north-1:1:t", "sns.cn-north-1.amazonaws.com"),
+        ("arn:aws:sns:cn-north-1:1:t", "sns.cn-north-1.amazonaws.com.cn"),
+        ("arn:aws-cn:sns:cn-north-1:1:t", "sns.cn-north-1.amazonaws.com"),
+        ("arn:aws-cn:sns:us-east-1:1:t", "sns.us-east-1.amazonaws.com.cn"),
+        ("arn:scw:sns:us-east-1:1:t", "sns.us-east-1.amazonaws.com"),
+        ("us-east-1", "sns.us-east-1.amazonaws.com"),
+        ("", "sns.us-east-1.amazonaws.com"),
+    ] {
+        let url = format!("https://{host}/{CERTIFICATE}");
+        assert!(matches!(certificate_url(topic, &url), Err(Rejection::Certificate(_))), "{topic} {url}");
+    }
+}
+
+#[test]
 fn a_subscription_is_confirmed_in_its_topics_region_only() {
     let confirm = |url: &str| {
-        let sample = changed("sns/subscription-confirmation.json", &json!({ "SubscribeURL": url }));
+        let sample = changed("sns/subscription-confirmation.json", &json!({ "SubscribeURL": url, "Token": "2336" }));
         sns::AMAZON.handshake(Provider::Ses, &sample.request())
     };
     let url = format!("https://sns.us-east-1.amazonaws.com/?Action=ConfirmSubscription&TopicArn={TOPIC}&Token=2336");
-    assert_eq!(confirm(&url), Ok(Some(Handshake::ConfirmSubscription { topic: TOPIC.into(), url: url.clone() })));
-    let bad = [
-        url.replace("us-east-1.amazonaws", "eu-west-1.amazonaws"),
-        url.replace("https", "http"),
-        url.replace("sns.us-east-1.amazonaws.com", "evil.example"),
-        url.replace("SES_Events", "Another"),
-        String::new(),
-    ];
-    for url in bad {
+    // Put together anew, and so written in the one way that there is.
+    let asked = url.replace(':', "%3A").replace("https%3A", "https:");
+    for written in [&url, &asked] {
+        let confirmed = Handshake::ConfirmSubscription { topic: TOPIC.into(), url: asked.clone() };
+        assert_eq!(confirm(written), Ok(Some(confirmed)));
+    }
+    for (from, to) in [
+        ("us-east-1.amazonaws", "eu-west-1.amazonaws"),
+        ("us-east-1.amazonaws", "s3.amazonaws"),
+        ("https", "http"),
+        ("sns.us-east-1.amazonaws.com", "evil.example"),
+        ("https://", "https://x@"),
+        (".com/", ".com./"),
+        (".com/", ".com:443/"),
+        (".com/?", ".com/x?"),
+        ("SES_Events", "Another"),
+        ("Token=2336", "Token=2337"),
+        ("ConfirmSubscription", "DeleteTopic"),
+        ("Action=ConfirmSubscription&", ""),
+        ("Token", "Action=ConfirmSubscription&Token"),
+        ("Token", "Action=DeleteTopic&Token"),
+        ("Token", "Attribute=x&Token"),
+    ] {
+        let url = url.replacen(from, to, 1);
         assert!(matches!(confirm(&url), Err(ReadError::NotThisProvider { .. })), "{url}");
     }
+    assert!(confirm("").is_err());
+    let tokenless = changed("sns/subscription-confirmation.json", &json!({ "SubscribeURL": url, "Token": null }));
+    assert!(sns::AMAZON.handshake(Provider::Ses, &tokenless.request()).is_err());
 }
 
 #[test]

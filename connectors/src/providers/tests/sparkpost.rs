@@ -44,7 +44,7 @@ fn every_event_is_mapped() {
             (event.campaign.as_deref(), event.recipient_ref.as_deref()),
             (Some("Example Campaign Name"), Some("4711"))
         );
-        assert_eq!(event.tags, ["Example Campaign Name", "male", "US"]);
+        assert_eq!(*event.tags, ["Example Campaign Name", "male", "US"]);
     }
     assert_eq!((events[3].smtp_code, events[3].enhanced_code), (Some(550), "5.1.1".parse().ok()));
     assert_eq!(events[3].diagnostic.as_deref(), Some("550 5.1.1 <Recipient@example.com> unknown"));

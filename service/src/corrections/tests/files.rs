@@ -6,7 +6,7 @@ use crate::error::RefusalCode;
 
 async fn upload(fixture: &Fixture, content: &str) -> String {
     let content = futures::stream::iter([Ok(content.as_bytes().to_vec())]);
-    marketer(fixture).store_upload(content, None, false, 1 << 20).await.expect("stored").id
+    marketer(fixture).store_upload(content, crate::uploads::Announced::default()).await.expect("stored").id
 }
 
 async fn begin(fixture: &Fixture, content: &str) -> i64 {

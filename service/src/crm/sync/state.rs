@@ -2,9 +2,12 @@
 
 use domain::Timestamp;
 use domain::crm::ListKind;
+use domain::text::cut;
+use entity::crm_sync::Column;
 use sea_orm::ConnectionTrait;
 
 use crate::access::Reader;
+use crate::crm::outcome::MAX_MESSAGE;
 use crate::db::{execute, query_all};
 use crate::error::{Result, ServiceError};
 
@@ -87,7 +90,7 @@ impl Reader {
                 read_until: time(1)?,
                 complete_at: time(2)?,
                 tried_at: time(3)?,
-                error: row.try_get_by_index(4)?,
+                error: row.try_get_by_index::<Option<String>>(4)?.map(|error| self.subject.masked(Column::LastError, error)),
                 job: row.try_get_by_index(5)?,
             });
         }
@@ -119,7 +122,7 @@ impl Note {
             self.read_until.map(Timestamp::micros).into(),
             self.complete_at.map(Timestamp::micros).into(),
             self.job.into(),
-            self.error.into(),
+            self.error.map(|error| cut(&error, MAX_MESSAGE)).into(),
             now.micros().into(),
         ];
         execute(connection, sql, values).await?;

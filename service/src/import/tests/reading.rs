@@ -8,7 +8,7 @@ use crate::import::columns::{Columns, Mapping};
 use crate::import::records::{Content, Format, Record, Records};
 
 fn records(content: Vec<u8>, format: Option<Format>) -> Option<Vec<Record>> {
-    let mut records = Records::open(Box::new(Cursor::new(content)), format).ok()?;
+    let mut records = Records::open(Box::new(Cursor::new(content)), format, u64::MAX).ok()?;
     let mut all = Vec::new();
     while let Some(record) = records.next().expect("read") {
         all.push(record);
@@ -58,6 +58,21 @@ proptest! {
                 Err((_, reason)) => prop_assert!(!reason.is_empty()),
             }
         }
+    }
+
+    /// Whatever the text: exported, it is imported as it was, but for space around it and U+0000.
+    #[test]
+    fn what_is_exported_is_imported_unchanged(
+        text in prop_oneof!["\\PC{0,40}", "[ ab=+@;,|\"'\t\r\n＝\u{a0}\u{85}-]{0,16}", proptest::string::string_regex("(\r|\n|'|=|;|a){0,12}").expect("a pattern")],
+    ) {
+        let file = format!("\u{feff}email,name,note\r\n{0},{1},{1}\r\n", quoted("e@example.com"), quoted(&domain::table::defuse(&text)));
+        let mut read = records(file.into_bytes(), None).expect("records").into_iter().skip(1);
+        let columns = Columns::of_header(&["email", "name", "note"].map(str::to_owned), Mapping::new()).expect("columns");
+        let row = columns.read(read.next().expect("a row")).expect("a recipient");
+        let want = text.trim().replace('\0', "");
+        prop_assert_eq!(row.name.flatten().unwrap_or_default(), want.as_str());
+        prop_assert_eq!(row.attributes.get("note").and_then(|note| note.as_str()).unwrap_or_default(), want.as_str());
+        prop_assert!(read.next().is_none());
     }
 
     #[test]

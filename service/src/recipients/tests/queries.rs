@@ -1,5 +1,7 @@
 //! Searching, counting, what viewers see, and how many statements it takes.
 
+use domain::privacy::HIDDEN;
+
 use super::*;
 use crate::error::{RefusalCode, ServiceError};
 
