@@ -181,7 +181,7 @@ async fn graphql_begins_an_export_and_gives_a_link() {
         "{seen}"
     );
     let path = file["url"].as_str().expect("a link").strip_prefix("http://localhost:8080").expect("our URL");
-    assert_eq!(it.ask(get(path)).await.text(), "\u{feff}name,email\r\n<b>,erika@example.com\r\n");
+    assert_eq!(it.ask(get(path)).await.text(), "\u{feff}name,email\r\n\"<b>\",\"erika@example.com\"\r\n");
     let hidden = ask(Role::Viewer, &query).await;
     assert!(hidden["data"]["job"]["result"]["file"].is_null() && hidden.get("errors").is_none(), "{hidden}");
 }

@@ -119,6 +119,7 @@ fn documents(types: &[Value]) -> Vec<String> {
     documents.push(format!("{{ settings{} }}", select(types, "Settings", &mut Vec::new())));
     documents.push(format!("{{ viewer{} }}", select(types, "Viewer", &mut Vec::new())));
     documents.push(format!("{{ apiTokens{} }}", select(types, "ApiToken", &mut Vec::new())));
+    documents.push(format!("{{ users{} }}", select(types, "User", &mut Vec::new())));
     documents
 }
 
