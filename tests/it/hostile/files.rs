@@ -297,8 +297,8 @@ fn modes(folder: &Path) -> Vec<(PathBuf, u32)> {
 fn assert_private(folder: &Path) {
     let found = modes(folder);
     let open: Vec<_> = found.iter().filter(|(_, mode)| mode & 0o077 != 0).collect();
-    assert!(open.is_empty(), "{open:o?}");
-    assert!(found.iter().any(|(path, _)| path.ends_with("nachfass.sqlite-wal")), "{found:o?}");
+    assert!(open.is_empty(), "{open:?}");
+    assert!(found.iter().any(|(path, _)| path.ends_with("nachfass.sqlite-wal")), "{found:?}");
 }
 
 /// Has something of everything written.
