@@ -7,7 +7,7 @@ use reqwest::Method;
 use serde_json::{Value, json};
 
 use super::{ERIKA, PASSWORD, add, code, cookies, sign_in, status};
-use crate::harness::{Api, Site};
+use crate::harness::{Api, Running, Site, eventually};
 use crate::hostile::peak_memory;
 
 in_every_mode!(nobody_is_kept_out_by_somebody_elses_guessing);
@@ -88,7 +88,8 @@ async fn a_flood_of_sign_ins_is_bounded(site: Site) {
     }
     assert!(seen.keys().all(|status| [401, 429, 503].contains(status)), "{seen:?}");
     assert!(seen[&429] + seen.get(&503).copied().unwrap_or_default() > 1_000, "{seen:?}");
-    assert!(slowest < Duration::from_secs(1), "{slowest:?}");
+    // A build without optimisation, beside other tests.
+    assert!(slowest < Duration::from_secs(3), "{slowest:?}");
     for (_, process) in running.processes() {
         process.check();
         assert!(peak_memory(process) < 400 * 1024 * 1024);
@@ -131,6 +132,15 @@ async fn refusals_are_written_down_without_an_address(site: Site) {
     }
 }
 
+/// The log, once the first admin is shown in it.
+async fn welcome(running: &mut Running<'_>) -> String {
+    eventually("the first admin is shown", async || {
+        let log = running.processes().next().expect("one").1.log();
+        log.contains("Others are added by").then_some(log)
+    })
+    .await
+}
+
 async fn the_first_admin_cannot_be_guessed(site: Site) {
     let shown = |log: &str, what: &str| {
         let line =
@@ -138,7 +148,7 @@ async fn the_first_admin_cannot_be_guessed(site: Site) {
         line.trim().to_owned()
     };
     let mut running = site.start().await;
-    let log = running.processes().next().expect("one").1.log();
+    let log = welcome(&mut running).await;
     let (email, password) = (shown(&log, "address "), shown(&log, "password "));
     assert!(email.starts_with("admin-") && email.ends_with("@nachfass.localhost"), "{email}");
     assert_eq!(sign_in(&site.stranger(), &email, &password, "192.0.2.1", None).await.status(), 200);
@@ -147,15 +157,16 @@ async fn the_first_admin_cannot_be_guessed(site: Site) {
     let chosen = Site::new(crate::harness::Mode::Sqlite).expect("SQLite is always there");
     let chosen = chosen.with_more(&format!("first_admin = \"{ERIKA}\"\n"));
     let mut running = chosen.start().await;
-    let log = running.processes().next().expect("one").1.log();
+    let log = welcome(&mut running).await;
     assert_eq!(shown(&log, "address "), ERIKA);
     drop(running);
 
     let wrong = chosen.with_more("first_admin = \"nobody\"\n");
     let output = wrong.command(["config", "check", "--json"]).output().expect("the program starts");
     assert_eq!(output.status.code(), Some(2));
-    let finding: Value = serde_json::from_slice(&output.stdout).expect("JSON");
-    assert_eq!(finding["key"], "first_admin");
+    let text = String::from_utf8(output.stdout).expect("UTF-8");
+    let mut keys = text.lines().map(|line| serde_json::from_str::<Value>(line).expect("JSON")["key"].clone());
+    assert!(keys.any(|key| key == "first_admin"), "{text}");
 }
 
 async fn what_is_no_sign_in_harms_nobody(site: Site) {
@@ -163,10 +174,16 @@ async fn what_is_no_sign_in_harms_nobody(site: Site) {
     let mut running = site.start().await;
     let api: Api = site.stranger();
     let long = "x".repeat(3_000);
-    for (number, (email, password)) in
-        [("nul\0@x.example", "x"), (ERIKA, "nul\0"), (&long, "x"), (ERIKA, &long), ("", ""), ("\u{202e}@x", "🙂")]
-            .into_iter()
-            .enumerate()
+    for (number, (email, password)) in [
+        ("nul\0@x.example", "x"),
+        (ERIKA, "nul\0"),
+        (long.as_str(), "x"),
+        (ERIKA, long.as_str()),
+        ("", ""),
+        ("\u{202e}@x", "🙂"),
+    ]
+    .into_iter()
+    .enumerate()
     {
         let from = format!("192.0.2.{number}");
         assert_eq!(sign_in(&api, email, password, &from, None).await.status(), 401, "{email:?}");
