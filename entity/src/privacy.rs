@@ -154,6 +154,8 @@ classify! {
         Plain: PasswordHash;
         Personal: Email EmailKey;
     }
+    user_recovery_code { Plain: CodeHash; }
+    user_totp {}
 }
 
 #[cfg(test)]

@@ -191,6 +191,7 @@ fn a_key_open_to_everybody_is_found() {
     use std::os::unix::fs::PermissionsExt;
 
     let folder = tempfile::tempdir().expect("a folder");
+    std::fs::set_permissions(folder.path(), std::fs::Permissions::from_mode(0o700)).expect("changed");
     let file = folder.path().join(SecretKey::FILE_NAME);
     std::fs::write(&file, "").expect("written");
     std::fs::set_permissions(&file, std::fs::Permissions::from_mode(0o644)).expect("changed");
