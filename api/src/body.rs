@@ -1,9 +1,9 @@
 //! Bodies of requests, read and decompressed within limits.
 //!
 //! The framework's own decompression turns each chunk into as much as it holds before anybody can count it: a few kilobytes of
-//! Brotli may be gigabytes. Here the compressed body is collected first, then its size is found out, and only then does it get memory.
+//! Brotli may be gigabytes. Here the compressed body is collected first, then its unpacked size is determined, then memory is allocated.
 //!
-//! Bodies of requests whose sender is not known yet share a [`Budget`](budget::Budget): none of them takes memory that is not counted.
+//! Webhook bodies share a [`Budget`](budget::Budget), because their senders are not authenticated yet.
 
 pub mod budget;
 mod pieces;
@@ -22,7 +22,7 @@ use pieces::Pieces;
 
 /// As long a client may take for a whole body (uploads have a limit of their own).
 const TIME_LIMIT: Duration = Duration::from_secs(30);
-/// As long a client may send nothing of a body that others wait for room for.
+/// Maximum pause between two chunks of a webhook's body.
 const PAUSE_LIMIT: Duration = Duration::from_secs(10);
 
 /// How a body is compressed.
@@ -74,18 +74,18 @@ pub async fn read_plain(request: &HttpRequest, payload: Payload, limit: usize) -
     read(request, payload, limit).await
 }
 
-/// A body in memory, and its part of the budget.
+/// A body in memory and its share of the budget.
 pub struct Held {
     /// The body, decompressed.
     pub bytes: Vec<u8>,
-    /// To be kept as long as the bytes are.
+    /// To be dropped together with the bytes.
     pub hold: Hold,
 }
 
 /// Reads and decompresses a body within a budget.
 ///
 /// # Errors
-/// Where it is larger than `limit` bytes before or after decompression, damaged, cut off or too slow, or the budget is used up.
+/// If it is larger than `limit` bytes before or after decompression, malformed, incomplete or too slow, or if the budget is exhausted.
 pub async fn read_decompressed(
     request: &HttpRequest,
     payload: Payload,
@@ -101,7 +101,7 @@ pub async fn read_decompressed(
         return Ok(Held { bytes, hold });
     }
     let turn = budget.turn().await;
-    // Both go along: the work goes on where the client hangs up.
+    // The closure owns both, because the work continues if the client disconnects.
     let work = tokio::task::spawn_blocking(move || {
         let held = decompress(encoding, bytes, limit, hold);
         drop(turn);
@@ -110,7 +110,7 @@ pub async fn read_decompressed(
     work.await.map_err(|error| ApiError::Fault(Box::new(error)))?
 }
 
-/// Takes a body as it comes; no chunk stays that is not counted.
+/// Collects a body; each chunk is counted before it is stored.
 async fn pieces(mut payload: Payload, limit: usize, hold: &mut Hold) -> Result<Vec<u8>, ApiError> {
     let mut body = Pieces::default();
     loop {
@@ -125,7 +125,7 @@ async fn pieces(mut payload: Payload, limit: usize, hold: &mut Hold) -> Result<V
     }
 }
 
-/// What the request says of the length of its body; refuses it at once where that is too much.
+/// The announced length of the body (0 if unknown); an error if it exceeds the limit.
 fn announced(request: &HttpRequest, limit: usize) -> Result<usize, ApiError> {
     let length = request.headers().get(header::CONTENT_LENGTH);
     let length = length.and_then(|value| value.to_str().ok()?.parse::<usize>().ok()).unwrap_or(0);
@@ -150,7 +150,7 @@ async fn collect(mut payload: Payload, announced: usize, limit: usize) -> Result
     Ok(body.freeze())
 }
 
-/// Decompresses twice: first only to see how long the body becomes, then into memory that has been counted.
+/// Decompresses in two passes: the first determines the size, the second writes into memory that has been reserved.
 fn decompress(encoding: Encoding, compressed: Vec<u8>, limit: usize, mut hold: Hold) -> Result<Held, ApiError> {
     let length = length(reader(encoding, &compressed), limit)?;
     hold.resize(compressed.len() + length)?;
@@ -170,7 +170,7 @@ fn reader(encoding: Encoding, body: &[u8]) -> Box<dyn Read + '_> {
     }
 }
 
-/// How many bytes there are to be read; those beyond one more than allowed are not looked at.
+/// Counts the bytes of a reader; an error beyond `limit`, after reading one more.
 fn length(reader: impl Read, limit: usize) -> Result<usize, ApiError> {
     let mut within = reader.take(as_u64(limit).saturating_add(1));
     let length = std::io::copy(&mut within, &mut std::io::sink()).map_err(|_| damaged())?;

@@ -94,8 +94,8 @@ pub enum ApiError {
     /// The database is out of reach; the same request may succeed later.
     #[error("this cannot be served at the moment; try again")]
     Unavailable(#[source] Option<ServiceError>),
-    /// The requests under way hold as much memory as they may together; the same request may succeed later.
-    #[error("too many or too large requests are being received at the moment; try again in 5 s")]
+    /// The webhook requests in progress have exhausted their memory budget; the same request may succeed later.
+    #[error("too many webhook requests in progress; try again in 5 s")]
     Overloaded,
     /// A use case refused.
     #[error(transparent)]

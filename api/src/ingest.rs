@@ -20,13 +20,13 @@ pub trait IngestDoor: Send + Sync {
     /// The provider of a source; `None` where there is no such source.
     fn known(&self, source: &str) -> Option<Provider>;
 
-    /// Looks at the headers of a request before its body is read.
+    /// Checks the headers of a request before its body is read.
     ///
     /// # Errors
-    /// The outcome, where no body could change it.
+    /// The outcome if the request is refused whatever its body is.
     fn admit(&self, source: &str, headers: &[(String, String)]) -> Result<(), IngestOutcome>;
 
-    /// Takes a request: names of `headers` in lower case, `body` decompressed. `hold` is to be dropped with the body, and not before.
+    /// Takes a request: names of `headers` in lower case, `body` decompressed. `hold` is to be dropped together with the body.
     fn receive<'a>(
         &'a self,
         source: &'a str,

@@ -44,9 +44,9 @@ use actix_web::{App, HttpServer};
 use service::Services;
 use tokio_util::sync::CancellationToken;
 
+use crate::body::budget::Budget;
 use crate::concurrency::Concurrency;
 use crate::connections::Connections;
-use crate::body::budget::Budget;
 use crate::errors::ApiError;
 use crate::graphql::Schema;
 use crate::health::Probe;
@@ -73,7 +73,7 @@ pub struct AppState {
     sign_in_limits: Arc<SignInLimits>,
     graphql: GraphqlThreads,
     concurrency: Arc<Concurrency>,
-    /// What the bodies of webhooks may hold together.
+    /// Memory budget of webhook bodies.
     bodies: Budget,
     /// Cancelled when the program stops: what has no end of its own ends then.
     stopping: CancellationToken,

@@ -8,7 +8,7 @@ pub enum FetchError {
     /// The request failed or was answered with an error.
     #[error("the request failed")]
     Request(#[from] reqwest::Error),
-    /// It was answered with a redirect, which is not followed, or with anything else than the document.
+    /// The status is not 200; redirects are not followed.
     #[error("the answer has the status {0}")]
     Status(u16),
     /// The answer is larger than any document that we ask for.
@@ -28,7 +28,7 @@ pub trait Fetch: Send + Sync + 'static {
 /// The largest document that is accepted: certificates and confirmations are a few kilobytes.
 const MAX_BYTES: usize = 64 * 1024;
 
-/// Fetches over HTTPS; follows no redirects, keeps no cookies, and waits ten seconds at most, five of them for the connection.
+/// Fetches over HTTPS, without redirects and cookies, within ten seconds (five to connect).
 #[derive(Clone, Debug)]
 pub struct HttpsFetch(reqwest::Client);
 

@@ -56,16 +56,16 @@ pub trait Webhook: Send + Sync {
         &[]
     }
 
-    /// Whether the headers alone show that the request is not authentic: asked before the body is read, and so with an empty one. What
-    /// passes is not trusted any more for it. Where all that proves the sender stands in the body, everything passes.
+    /// Refuses a request whose headers cannot belong to an authentic one. Called before the body is read, so the request's body is empty.
+    /// Passing proves nothing; providers that sign within the body accept everything here.
     ///
     /// # Errors
-    /// [`Rejection`], as [`Webhook::verify`] would give it.
+    /// [`Rejection`].
     fn precheck(&self, _head: &Request<'_>, _secrets: &[String], _now: Timestamp) -> Result<(), Rejection> {
         Ok(())
     }
 
-    /// Whether its requests may name the certificate that they are signed with: whether [`Webhook::certificate_url`] says anything.
+    /// Whether [`Webhook::certificate_url`] can return a URL.
     fn has_certificates(&self) -> bool {
         false
     }

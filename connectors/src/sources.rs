@@ -18,12 +18,12 @@ use crate::providers::{Handshake, Rejection};
 use certificates::Certificates;
 use replays::Replays;
 use source::{Source, Verdict};
-use work::Workbench;
+use work::WorkPool;
 
 pub use settings::{SourceSettings, default_campaign_keys, default_recipient_keys};
 pub use source::basic_auth_fits;
 
-/// As many subscriptions are confirmed at once; more are told to come again.
+/// Maximum number of subscriptions being confirmed at once.
 const CONFIRMATIONS: usize = 2;
 
 /// A request to `/ingest/{source}`.
@@ -32,7 +32,7 @@ pub struct Post {
     pub headers: Vec<(String, String)>,
     /// The body, decompressed.
     pub body: Vec<u8>,
-    /// What is held as long as the body is: the memory that it takes is counted.
+    /// The body's share of a memory budget, released when this is dropped.
     pub hold: Box<dyn Send>,
 }
 
@@ -42,9 +42,9 @@ pub enum Received {
     Events {
         /// Whose format it is.
         provider: Provider,
-        /// The request, with those headers only that reading needs again.
+        /// The request, reduced to the headers that reading needs.
         post: Post,
-        /// Why the body cannot be read; `None` where it can.
+        /// Why the body is unreadable; `None` if it is readable.
         unreadable: Option<String>,
     },
     /// A set-up request, answered with 200; there is nothing to store.
@@ -76,8 +76,8 @@ pub struct Sources {
     by_name: HashMap<String, Arc<Source>>,
     certificates: Certificates,
     replays: Arc<Replays>,
-    workbench: Workbench,
-    /// Subscriptions that may be confirmed at once.
+    pool: WorkPool,
+    /// Limits concurrent confirmations of subscriptions.
     confirmations: Semaphore,
     fetch: Arc<dyn Fetch>,
     clock: Arc<dyn Clock>,
@@ -92,7 +92,7 @@ impl Sources {
             by_name: settings.into_iter().map(source).collect(),
             certificates: Certificates::new(fetch.clone()),
             replays: Arc::default(),
-            workbench: Workbench::default(),
+            pool: WorkPool::default(),
             confirmations: Semaphore::new(CONFIRMATIONS),
             fetch,
             clock,
@@ -105,11 +105,11 @@ impl Sources {
         self.by_name.get(name).map(|source| source.settings.provider)
     }
 
-    /// Checks what the headers alone show of who is posting, before the body is read; [`Sources::receive`] checks everything. Names of
-    /// headers are in lower case.
+    /// Checks a request's headers before its body is read. Passing is not authentication: [`Sources::receive`] checks everything. Header
+    /// names are in lower case.
     ///
     /// # Errors
-    /// [`Denied`] where no body could help.
+    /// [`Denied`] if the request would be refused whatever its body is.
     pub fn admit(&self, name: &str, headers: &[(String, String)]) -> Result<(), Denied> {
         let source = self.by_name.get(name).ok_or(Denied::UnknownSource)?;
         source.admit(headers, self.clock.now())
@@ -128,12 +128,12 @@ impl Sources {
             let own = source.clone();
             let look = move || own.certificate_url(&post, now).map(|url| (url, post));
             let url;
-            (url, post) = self.workbench.run(size, look).await??;
+            (url, post) = self.pool.run(size, look).await??;
             certificate = self.certificate(source, url, now).await?;
         }
         let (own, replays) = (source.clone(), self.replays.clone());
         let judge = move || own.judge(post, certificate.as_deref().map(Vec::as_slice), &replays, now);
-        match self.workbench.run(size, judge).await?? {
+        match self.pool.run(size, judge).await?? {
             Verdict::Events { post, unreadable } => {
                 Ok(Received::Events { provider: source.settings.provider, post, unreadable })
             }
@@ -158,7 +158,8 @@ impl Sources {
     async fn shake_hands(&self, settings: &SourceSettings, handshake: Handshake) -> Result<Received, Denied> {
         match handshake {
             Handshake::Ping => {}
-            // A signature by Amazon proves nothing: anybody can point a topic of their own at us. What they call it is not logged.
+            // Amazon's signature proves nothing here: anyone can point a topic of their own at us. Its name is not logged, since
+            // a stranger chose it.
             Handshake::ConfirmSubscription { topic, .. } if !settings.topics.contains(&topic) => {
                 tracing::warn!(
                     source = settings.name,

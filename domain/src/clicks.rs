@@ -31,8 +31,8 @@ pub fn judge(clicks: &[Click]) -> Vec<Verdict> {
     let mut order: Vec<(usize, &Click)> = clicks.iter().enumerate().collect();
     order.sort_by_key(|(_, click)| click.at);
     let mut verdicts: Vec<Verdict> = clicks.iter().map(|click| click.own.unwrap_or(Verdict::Human)).collect();
-    // The window ends at each click in turn. How often each link is in it is kept up to date, and every click is judged at most
-    // once, so that many clicks at one moment take no longer than as many spread over a year.
+    // A sliding window that ends at each click in turn, with a count per link. Each click is marked at most once, so the time is
+    // linear even if all clicks happen at the same moment.
     let mut links: HashMap<i64, usize> = HashMap::new();
     let (mut start, mut judged) = (0, 0);
     for (end, (_, last)) in order.iter().enumerate() {
@@ -54,7 +54,7 @@ pub fn judge(clicks: &[Click]) -> Vec<Verdict> {
     verdicts
 }
 
-/// Takes one click on a link out of the window.
+/// Removes one click on a link from the window.
 fn leave(links: &mut HashMap<i64, usize>, link: i64) {
     if let Entry::Occupied(mut count) = links.entry(link) {
         *count.get_mut() = count.get().saturating_sub(1);
@@ -106,7 +106,7 @@ mod tests {
     }
 
     #[test]
-    fn many_clicks_of_one_moment_are_judged_in_no_time() {
+    fn simultaneous_clicks_take_linear_time() {
         let clicks: Vec<Click> = (0..200_000).map(|link| click(0, link)).collect();
         assert!(judge(&clicks).into_iter().all(Verdict::is_machine));
     }
@@ -134,7 +134,7 @@ mod tests {
         }
 
         #[test]
-        fn a_burst_is_what_its_definition_says(
+        fn bursts_match_their_definition(
             raw in proptest::collection::vec((0_i64..6_000, 1_i64..6, any::<bool>()), 0..30),
         ) {
             let clicks: Vec<Click> = raw.into_iter().map(|(millis, link, machine)| Click {
@@ -142,7 +142,7 @@ mod tests {
                 ..click(millis, link)
             }).collect();
             for (click, verdict) in clicks.iter().zip(judge(&clicks)) {
-                // Some second that begins with a click holds this one and links enough.
+                // A second that begins with a click contains this one and enough distinct links.
                 let in_burst = clicks.iter().any(|first| {
                     let within = |other: &&Click| (0..=BURST_MICROS).contains(&other.at.since(first.at));
                     let links: std::collections::BTreeSet<i64> =

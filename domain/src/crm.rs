@@ -314,8 +314,8 @@ pub trait Crm: Send + Sync + 'static {
     /// Adds a bounce to those of an address: twice counts twice.
     fn add_bounce<'a>(&'a self, bounce: &'a Bounce) -> Answer<'a, ()>;
 
-    /// Whether a request to our webhook can be the CRM's at all, by its headers alone; asked before its body is read. Names of headers
-    /// are in lower case.
+    /// Whether a request to our webhook may come from the CRM, judged by its headers before its body is read. Header names are in lower
+    /// case.
     fn may_tell(&self, _headers: &[(String, String)]) -> bool {
         true
     }

@@ -168,7 +168,7 @@ pub struct Event {
     /// The sender's own id of the recipient, from the metadata.
     #[serde(skip)]
     pub recipient_ref: Option<String>,
-    /// The tags that the message was sent with; events of one notification share them.
+    /// The tags that the message was sent with, shared by the events of one notification.
     #[serde(serialize_with = "shared")]
     pub tags: Arc<[String]>,
     /// The metadata that the message was sent with; values that are no text are written as JSON. Shared like the tags.
@@ -177,16 +177,16 @@ pub struct Event {
 }
 
 impl Event {
-    /// About how many bytes of memory the event takes. What it may share with the event `before` counts only once there.
+    /// Estimated memory of the event in bytes. Metadata shared with the event `before` is not counted again.
     #[must_use]
     pub fn size(&self, before: Option<&Self>) -> usize {
-        /// A string's own bytes, and what surrounds them.
+        /// Overhead of a string.
         const STRING: usize = 40;
         let text = |text: &Option<String>| text.as_ref().map_or(0, |text| text.len());
         let texts =
             [&self.message_id, &self.recipient, &self.diagnostic, &self.url, &self.campaign, &self.recipient_ref];
         let own = size_of::<Self>() + self.event_id.len() + texts.into_iter().map(text).sum::<usize>();
-        // Tags are written out with each event that is kept for later, so they count each time.
+        // Tags are counted every time, because each unmatched event is stored with them.
         let tags = self.tags.iter().map(|tag| tag.len() + STRING).sum::<usize>();
         if before.is_some_and(|before| Arc::ptr_eq(&before.metadata, &self.metadata)) {
             return own + tags;

@@ -50,8 +50,8 @@ pub enum ReadError {
     /// An inbound mail was posted to the webhook for events: the provider's route is configured wrongly.
     #[error("this is an inbound mail of {0}, not an event: its inbound route points at the webhook for events")]
     InboundMail(crate::Provider),
-    /// The body holds more than is read of one delivery; the text names the limit.
-    #[error("the body holds too much for one delivery: {0}")]
+    /// The body exceeds a limit; the text names it.
+    #[error("the body exceeds the limits of a delivery: {0}")]
     TooMuch(String),
 }
 

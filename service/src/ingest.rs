@@ -75,7 +75,7 @@ const MAX_BYTES: usize = 16 * 1024 * 1024;
 /// As many requests may wait for the writer; more are told to come again.
 const QUEUE: usize = 4_096;
 
-/// What is held as long as a delivery's body is in memory.
+/// Something to be dropped once a delivery's body is no longer in memory.
 pub type Hold = Box<dyn Send>;
 
 struct Waiting {
@@ -109,7 +109,7 @@ impl Inbox {
         self.store_held(delivery, Box::new(())).await
     }
 
-    /// As [`Inbox::store`]; `hold` is dropped once the delivery is committed or lost, also where nobody waits for that any more.
+    /// Like [`Inbox::store`]; drops `hold` once the delivery is committed or lost, even if the caller no longer waits.
     ///
     /// # Errors
     /// [`Lost`].

@@ -1,7 +1,7 @@
-//! Memory that the bodies of all requests of the process share.
+//! A memory budget shared by the bodies of all webhook requests of the process.
 //!
-//! It is counted in kilobytes, as bodies grow, and never waited for: what does not fit is refused, and may come again. The first 64 KB of
-//! each body come from a part that large bodies cannot use up, so that ordinary requests get through whatever else is sent.
+//! It is counted in kilobytes as bodies grow. A request that does not fit is refused (503), never queued. The first 64 KB of each body
+//! come from a separate part that large bodies cannot exhaust, so ordinary requests always get through.
 
 use std::sync::Arc;
 
@@ -9,12 +9,12 @@ use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 
 use crate::errors::ApiError;
 
-/// The unit, in bytes.
+/// Bytes per permit.
 const UNIT: usize = 1024;
-/// As many bytes of each body come from the part for small ones.
+/// Bytes of each body that come from the part for small bodies.
 const SMALL: usize = 64 * 1024;
 
-/// What there is for all bodies together.
+/// The budget; cheap to clone.
 #[derive(Clone, Debug)]
 pub struct Budget {
     small: Arc<Semaphore>,
@@ -30,11 +30,11 @@ impl Default for Budget {
 }
 
 impl Budget {
-    /// Bytes for the beginnings of bodies.
+    /// Total for the first 64 KB of all bodies, in bytes.
     pub const SMALL_BYTES: usize = 16 << 20;
-    /// Bytes for the rest of large bodies: four of the largest, and what they are unpacked from.
+    /// Total for the remainder of all bodies, in bytes: four of the maximum size.
     pub const LARGE_BYTES: usize = 40 << 20;
-    /// Requests that are read or worked on at once.
+    /// Maximum number of concurrent requests.
     pub const REQUESTS: usize = 4_096;
 
     fn new(small: usize, large: usize, requests: usize) -> Self {
@@ -48,23 +48,23 @@ impl Budget {
         }
     }
 
-    /// The part of a request that begins, nothing yet.
+    /// Admits a request; it holds no bytes yet.
     ///
     /// # Errors
-    /// [`ApiError::Overloaded`] where there are too many.
+    /// [`ApiError::Overloaded`] if there are too many requests.
     pub fn request(&self) -> Result<Hold, ApiError> {
         let request = self.requests.clone().try_acquire_owned().map_err(|_| ApiError::Overloaded)?;
         let share = |semaphore: &Arc<Semaphore>| Share { semaphore: semaphore.clone(), permit: None };
         Ok(Hold { small: share(&self.small), large: share(&self.large), _request: request })
     }
 
-    /// A turn to decompress: a few bodies at a time. Who waits for it holds bytes of the budget, so few do.
+    /// Waits for permission to decompress; few bodies are decompressed at once. The queue is bounded because everyone in it holds bytes.
     pub async fn turn(&self) -> Option<OwnedSemaphorePermit> {
         self.work.clone().acquire_owned().await.ok()
     }
 }
 
-/// A part of the budget, given back when it is dropped.
+/// A share of the budget, released when dropped.
 #[derive(Debug)]
 pub struct Hold {
     small: Share,
@@ -73,10 +73,10 @@ pub struct Hold {
 }
 
 impl Hold {
-    /// Makes it so many bytes.
+    /// Changes the size of the share to `bytes`.
     ///
     /// # Errors
-    /// [`ApiError::Overloaded`] where there are not so many left.
+    /// [`ApiError::Overloaded`] if the budget is exhausted.
     pub fn resize(&mut self, bytes: usize) -> Result<(), ApiError> {
         self.small.resize(bytes.min(SMALL).div_ceil(UNIT))?;
         self.large.resize(bytes.saturating_sub(SMALL).div_ceil(UNIT))
@@ -134,7 +134,7 @@ mod tests {
     }
 
     #[test]
-    fn requests_are_counted_before_they_send_anything() {
+    fn the_number_of_requests_is_limited() {
         let budget = Budget::new(1 << 20, 1 << 20, 2);
         let held = (budget.request().expect("room"), budget.request().expect("room"));
         assert!(matches!(budget.request(), Err(ApiError::Overloaded)));
@@ -144,7 +144,7 @@ mod tests {
 
     proptest! {
         #[test]
-        fn what_is_given_back_is_what_was_taken(sizes in prop::collection::vec((0_usize..4, 0_usize..3_000_000), 0..40)) {
+        fn everything_is_released(sizes in prop::collection::vec((0_usize..4, 0_usize..3_000_000), 0..40)) {
             let budget = Budget::new(1 << 20, 4 << 20, 4);
             let mut holds: Vec<Hold> = (0..4).map(|_| budget.request().expect("room")).collect();
             let mut held = [0_usize; 4];
@@ -152,7 +152,7 @@ mod tests {
                 if holds[which].resize(size).is_ok() {
                     held[which] = size;
                 } else {
-                    // What did not fit is given up as a whole, as its request is.
+                    // A request that does not fit is given up as a whole.
                     holds[which].resize(0).expect("less");
                     held[which] = 0;
                 }

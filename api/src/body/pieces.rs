@@ -1,10 +1,10 @@
-//! A body that is put together from chunks.
+//! Collecting a body from chunks.
 
-/// As large is a piece. A body that fits into one is not copied again.
+/// Size of a piece in bytes. A body that fits into one piece is not copied again.
 const PIECE: usize = 64 * 1024;
 
-/// The chunks of a body so far, copied into pieces: chunks of a few bytes would take more memory than they hold, and one piece that
-/// grows is copied while it does.
+/// The body so far, copied into pieces. Keeping the chunks would cost more memory than they contain if they are tiny, and a single
+/// growing buffer would need up to three times its size while it is reallocated.
 #[derive(Debug, Default)]
 pub struct Pieces {
     full: Vec<Vec<u8>>,
@@ -12,7 +12,7 @@ pub struct Pieces {
 }
 
 impl Pieces {
-    /// How many bytes there are.
+    /// Number of bytes.
     pub fn len(&self) -> usize {
         self.full.len() * PIECE + self.last.len()
     }
@@ -30,7 +30,7 @@ impl Pieces {
         }
     }
 
-    /// The whole body. Each piece is given back as soon as it has been copied.
+    /// The whole body. Each piece is freed as soon as it has been copied.
     pub fn join(self) -> Vec<u8> {
         if self.full.is_empty() {
             return self.last;
@@ -50,7 +50,7 @@ mod tests {
 
     proptest! {
         #[test]
-        fn a_body_is_its_chunks(sizes in prop::collection::vec(0_usize..200_000, 0..6)) {
+        fn a_joined_body_equals_its_chunks(sizes in prop::collection::vec(0_usize..200_000, 0..6)) {
             let mut pieces = Pieces::default();
             let mut expected = Vec::new();
             for (number, size) in sizes.into_iter().enumerate() {

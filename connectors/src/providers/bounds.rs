@@ -1,27 +1,27 @@
-//! How much one body may hold. The limits are the same for every provider, and hold before anything is expanded: a few kilobytes of
-//! JSON can be a tree of megabytes, and one notification about many recipients repeats for each what it says once.
+//! Limits on the content of one body, the same for every provider. They apply before anything is expanded: a few kilobytes of JSON can
+//! become megabytes of tree, and a notification about many recipients repeats its common part for each of them.
 
 use domain::Event;
 use domain::reading::{BadElement, ReadError, Reading};
 use serde_json::Value;
 
-/// As many events may be in one body: twice as many as the largest batch of any provider.
+/// Maximum number of events in one body; the largest batches of any provider have about half as many.
 pub const MAX_EVENTS: usize = 20_000;
-/// As much memory may a JSON document, or an element of a batch, take as a tree.
+/// Maximum estimated memory of a JSON document, or of one element of a batch, as a tree, in bytes.
 pub const MAX_TREE: usize = 16 << 20;
-/// As much memory may the events of a body take.
+/// Maximum estimated memory of all events of a body, in bytes.
 pub const MAX_READING: usize = 32 << 20;
-/// As many fields may a form, or the outermost object of a body, have.
+/// Maximum number of fields of a form, and of the outermost object of a body.
 pub const MAX_FIELDS: usize = 1_000;
-/// As many tags of an event are looked at.
+/// Maximum number of tags of an event; further ones are ignored.
 pub const MAX_TAGS: usize = 100;
-/// Longer texts are cut: keys of more than 512 bytes are passed over, and of answers and links 4 KB are kept.
+/// Maximum length of a text, in bytes; longer ones are truncated. (Keys longer than 512 bytes are ignored later.)
 pub const MAX_TEXT: usize = 4_096;
 
-/// A smaller document cannot take more than a few megabytes, whatever is in it.
+/// Documents up to this size need no estimate: they take a few megabytes at most.
 const SURELY_SMALL: usize = 64 * 1024;
 
-/// About how many bytes a JSON document takes as a [`Value`]: an object has nodes of eleven entries each, whatever it holds.
+/// Estimates the memory of a JSON document as a [`Value`], in bytes. Objects are expensive: a B-tree node has room for eleven entries.
 #[must_use]
 pub fn tree_size(json: &[u8]) -> usize {
     const OBJECT: usize = 640;
@@ -54,45 +54,45 @@ pub fn tree_size(json: &[u8]) -> usize {
     size
 }
 
-/// Whether a document may be made a tree.
+/// Whether a document is small enough to be parsed into a tree.
 #[must_use]
 pub fn is_bounded(json: &[u8]) -> bool {
     json.len() <= SURELY_SMALL || tree_size(json) <= MAX_TREE
 }
 
-/// An element of a batch as a tree, or why it cannot be one.
+/// Parses an element of a batch.
 ///
 /// # Errors
 /// The reason, without content.
 pub fn tree(json: &[u8]) -> Result<Value, String> {
     if !is_bounded(json) {
-        return Err(format!("the element would take more than {} MB of memory", MAX_TREE >> 20));
+        return Err(format!("the element is too complex: parsed, it would take more than {} MB", MAX_TREE >> 20));
     }
-    serde_json::from_slice(json).map_err(|_error| "the element is not JSON, or is nested too deeply".to_owned())
+    serde_json::from_slice(json).map_err(|_error| "the element is not valid JSON or is nested too deeply".to_owned())
 }
 
-/// A text, cut where it is too long.
+/// Truncates a text to [`MAX_TEXT`].
 #[must_use]
 pub fn cut(text: String) -> String {
     if text.len() <= MAX_TEXT { text } else { beginning(&text).to_owned() }
 }
 
-/// The beginning of a text: all of it, unless it is too long.
+/// The first [`MAX_TEXT`] bytes of a text.
 #[must_use]
 pub fn beginning(text: &str) -> &str {
     let end = (0..=text.len().min(MAX_TEXT)).rev().find(|end| text.is_char_boundary(*end));
     end.and_then(|end| text.get(..end)).unwrap_or_default()
 }
 
-/// What is read of a body, as far as it may go.
+/// Collects what is read from a body, within the limits.
 #[derive(Debug, Default)]
-pub struct Bounded {
+pub struct Collector {
     reading: Reading,
     size: usize,
 }
 
-impl Bounded {
-    /// Adds what an element holds, or why it holds nothing.
+impl Collector {
+    /// Adds an element's event, or the reason why it has none.
     ///
     /// # Errors
     /// [`ReadError::TooMuch`].
@@ -109,20 +109,20 @@ impl Bounded {
             Err(reason) => self.reading.failures.push(BadElement { index, reason }),
         }
         if self.size > MAX_READING {
-            let reason = format!("its events would take more than {} MB of memory", MAX_READING >> 20);
+            let reason = format!("its events would take more than {} MB", MAX_READING >> 20);
             return Err(ReadError::TooMuch(reason));
         }
         Ok(())
     }
 
-    /// What was read.
+    /// The result.
     #[must_use]
     pub fn finish(self) -> Reading {
         self.reading
     }
 }
 
-/// The body holds too many events.
+/// The error for a body with more than [`MAX_EVENTS`] events.
 #[must_use]
 pub fn too_many() -> ReadError {
     ReadError::TooMuch(format!("more than {MAX_EVENTS} events"))
@@ -133,14 +133,14 @@ mod tests {
     use super::*;
 
     #[test]
-    fn what_stands_in_texts_makes_no_tree() {
+    fn characters_in_strings_do_not_count() {
         let text = br#""{[,:\"{[,:""#;
         assert_eq!(tree_size(text), text.len());
         assert!(tree_size(b"[{},{}]") > 1_000);
     }
 
     #[test]
-    fn a_small_document_that_makes_a_large_tree_is_refused() {
+    fn small_documents_with_large_trees_are_refused() {
         let objects = format!("[{}{{}}]", r#"{"":0},"#.repeat(40_000));
         let lists = format!("[{}0]", "[],".repeat(200_000));
         for json in [objects, lists] {
@@ -152,7 +152,7 @@ mod tests {
     }
 
     #[test]
-    fn texts_are_cut_between_characters() {
+    fn texts_are_truncated_at_character_boundaries() {
         assert_eq!(cut("ab".to_owned()), "ab");
         let long = cut(format!("a{}", "ä".repeat(MAX_TEXT)));
         assert_eq!(long.len(), MAX_TEXT - 1);

@@ -9,7 +9,7 @@ use futures::Stream;
 use super::Request;
 use super::bounds::MAX_FIELDS;
 
-/// As much of a multipart body is handed to its parser at a time, which keeps a copy of what it has not taken apart yet.
+/// Size of the pieces that the multipart parser gets, in bytes. It buffers what it has not parsed yet.
 const PIECE: usize = 64 * 1024;
 
 /// Whether the request's body is a form.
@@ -18,14 +18,14 @@ pub fn is_form(request: &Request<'_>) -> bool {
     matches!(request.media_type().as_str(), "application/x-www-form-urlencoded" | "multipart/form-data")
 }
 
-/// The fields of the form whose names are wanted, in the order of the body. What does not say what it is counts as urlencoded.
+/// The fields of the form whose names are `wanted`, in the order of the body. Any media type but multipart is read as urlencoded.
 ///
 /// # Errors
-/// The reason, without content, where the form is damaged or has too many fields.
+/// The reason, without content, if the form is malformed or has too many fields.
 pub fn fields(request: &Request<'_>, wanted: impl Fn(&str) -> bool) -> Result<Vec<(String, String)>, String> {
     if request.media_type() == "multipart/form-data" {
         let boundary = multer::parse_boundary(request.header("content-type").unwrap_or_default());
-        let boundary = boundary.map_err(|_error| "the multipart form names no boundary".to_owned())?;
+        let boundary = boundary.map_err(|_error| "the multipart form has no boundary".to_owned())?;
         return now(multipart(request.body, boundary, wanted), request.body.len());
     }
     let mut fields = Vec::new();
@@ -45,7 +45,7 @@ async fn multipart(
     boundary: String,
     wanted: impl Fn(&str) -> bool,
 ) -> Result<Vec<(String, String)>, String> {
-    let damaged = |_error: multer::Error| "the multipart form is damaged".to_owned();
+    let damaged = |_error: multer::Error| "the multipart form is malformed".to_owned();
     let mut form = multer::Multipart::new(Pieces { rest: body.chunks(PIECE), taken: false }, boundary);
     let mut fields = Vec::new();
     for _ in 0..MAX_FIELDS {
@@ -61,7 +61,7 @@ async fn multipart(
     }
 }
 
-/// A body in memory as the parser wants it. It pauses after each piece, or the parser would take all of them before it looks at one.
+/// A body in memory as a stream. It is pending after each piece: the parser buffers everything that is ready before it parses.
 struct Pieces<'a> {
     rest: std::slice::Chunks<'a, u8>,
     taken: bool,
@@ -76,7 +76,7 @@ impl Stream for Pieces<'_> {
     }
 }
 
-/// The outcome of work that never waits for anything but the pauses of [`Pieces`] over so many bytes.
+/// Polls work to completion that only waits for [`Pieces`] of a body of `bytes` bytes.
 fn now<T>(work: impl Future<Output = Result<T, String>>, bytes: usize) -> Result<T, String> {
     let mut work = pin!(work);
     for _ in 0..bytes / PIECE + 4 {
@@ -84,7 +84,7 @@ fn now<T>(work: impl Future<Output = Result<T, String>>, bytes: usize) -> Result
             return outcome;
         }
     }
-    Err("the multipart form is cut off".to_owned())
+    Err("the multipart form is incomplete".to_owned())
 }
 
 fn too_many() -> String {

@@ -65,7 +65,7 @@ impl Webhook for Generic {
     }
 }
 
-/// The timestamp and the digits of the signature.
+/// The timestamp and the hexadecimal digits of the signature.
 fn signed<'a>(request: &Request<'a>) -> Result<(&'a str, &'a str), Rejection> {
     let header = |name| request.header(name).map(str::trim);
     let timestamp = header("x-nachfass-timestamp").ok_or(Rejection::Missing("no X-Nachfass-Timestamp"))?;

@@ -149,30 +149,30 @@ pub fn not_from(provider: Provider, reason: &str) -> ReadError {
 /// The body as JSON.
 ///
 /// # Errors
-/// [`ReadError::NotThisProvider`] names the place of the mistake, never the content; [`ReadError::TooMuch`] where the tree would take
-/// too much memory.
+/// [`ReadError::NotThisProvider`] with the position of a syntax error, never content; [`ReadError::TooMuch`] if the tree would take too
+/// much memory.
 pub fn parse(provider: Provider, body: &[u8]) -> Result<Value, ReadError> {
     if !bounds::is_bounded(body) {
-        let reason = format!("as a tree it would take more than {} MB of memory", bounds::MAX_TREE >> 20);
+        let reason = format!("parsed, it would take more than {} MB", bounds::MAX_TREE >> 20);
         return Err(ReadError::TooMuch(reason));
     }
     serde_json::from_slice(body).map_err(|error| no_json(provider, &error))
 }
 
-/// Where the body is no JSON; an error of serde's own may quote what it found, so only the place is kept.
+/// The error for a body that is not JSON. Only the position is kept: serde's messages can quote content.
 fn no_json(provider: Provider, error: &serde_json::Error) -> ReadError {
     not_from(provider, &format!("no JSON (line {}, column {})", error.line(), error.column()))
 }
 
-/// The fields of an object, as they are written: its tree may be too large, and mostly one field is wanted.
+/// The fields of an object as raw JSON, for use before the sender is known and for objects that may be large.
 #[derive(Debug)]
 pub struct Fields<'a>(Vec<(Cow<'a, str>, &'a RawValue)>);
 
 impl<'a> Fields<'a> {
-    /// The fields of the object that the body is.
+    /// The fields of `body`, an object.
     ///
     /// # Errors
-    /// [`ReadError::NotThisProvider`] where it is no object; [`ReadError::TooMuch`] where it has too many fields.
+    /// [`ReadError::NotThisProvider`] if it is not an object; [`ReadError::TooMuch`] if it has too many fields.
     pub fn of(provider: Provider, body: &'a [u8]) -> Result<Self, ReadError> {
         let mut too_many = false;
         let mut reader = serde_json::Deserializer::from_slice(body);
@@ -185,25 +185,25 @@ impl<'a> Fields<'a> {
         }
     }
 
-    /// The value of a field, as it is written; of several the last one.
+    /// The raw value of a field; the last one if the name is repeated.
     #[must_use]
     pub fn get(&self, name: &str) -> Option<&'a [u8]> {
         self.0.iter().rev().find(|(key, _)| key == name).map(|(_, raw)| raw.get().as_bytes())
     }
 
-    /// Whether there is a field of that name.
+    /// Whether the field exists.
     #[must_use]
     pub fn has(&self, name: &str) -> bool {
         self.get(name).is_some()
     }
 
-    /// Whether there are none at all.
+    /// Whether the object is empty.
     #[must_use]
     pub const fn is_empty(&self) -> bool {
         self.0.is_empty()
     }
 
-    /// A short text, such as a signature; `None` where the field is something else, or longer than 4 KB.
+    /// A short text such as a signature; `None` if the field is not a text, or longer than 4 KB.
     #[must_use]
     pub fn short_text(&self, name: &str) -> Option<String> {
         let raw = self.get(name).filter(|raw| raw.len() <= bounds::MAX_TEXT)?;
@@ -211,10 +211,10 @@ impl<'a> Fields<'a> {
     }
 }
 
-/// The elements of the list in `json`, as they are written.
+/// The elements of a list, as raw JSON.
 ///
 /// # Errors
-/// [`ReadError::NotThisProvider`] where it is no list; [`ReadError::TooMuch`] where it is too long.
+/// [`ReadError::NotThisProvider`] if it is not a list; [`ReadError::TooMuch`] if it is too long.
 pub fn list(provider: Provider, json: &[u8]) -> Result<Vec<&[u8]>, ReadError> {
     let mut too_many = false;
     let mut reader = serde_json::Deserializer::from_slice(json);
@@ -227,28 +227,28 @@ pub fn list(provider: Provider, json: &[u8]) -> Result<Vec<&[u8]>, ReadError> {
     }
 }
 
-/// Whether it is JSON at all.
+/// Whether a text is valid JSON.
 #[must_use]
 pub fn is_json(json: &[u8]) -> bool {
     serde_json::from_slice::<&RawValue>(json).is_ok()
 }
 
-/// Whether `json` begins as a list does.
+/// Whether JSON starts like a list.
 #[must_use]
 pub fn is_list(json: &[u8]) -> bool {
     json.trim_ascii_start().first() == Some(&b'[')
 }
 
-/// Whether `json` begins as an object does.
+/// Whether JSON starts like an object.
 #[must_use]
 pub fn is_object(json: &[u8]) -> bool {
     json.trim_ascii_start().first() == Some(&b'{')
 }
 
-/// The elements of a batch, as they are written: those of a list, or the one object that stands for a list of one.
+/// The elements of a batch, as raw JSON: those of a list, or a single object.
 ///
 /// # Errors
-/// [`ReadError::NotThisProvider`] where the body is neither; [`ReadError::TooMuch`] where there are too many.
+/// [`ReadError::NotThisProvider`] if the body is neither; [`ReadError::TooMuch`] if there are too many.
 pub fn batch(provider: Provider, body: &[u8]) -> Result<Vec<&[u8]>, ReadError> {
     if is_list(body) {
         return list(provider, body);
@@ -260,44 +260,44 @@ pub fn batch(provider: Provider, body: &[u8]) -> Result<Vec<&[u8]>, ReadError> {
     }
 }
 
-/// Whether one of the elements is such a one; those behind it are not looked at.
-pub fn any(elements: &[&[u8]], is_such: impl Fn(&Value) -> bool) -> bool {
-    elements.iter().any(|element| bounds::tree(element).is_ok_and(|element| is_such(&element)))
+/// Whether the condition holds for any element. Stops at the first match.
+pub fn any(elements: &[&[u8]], matches: impl Fn(&Value) -> bool) -> bool {
+    elements.iter().any(|element| bounds::tree(element).is_ok_and(|element| matches(&element)))
 }
 
-/// Whether there are elements, and all of them are such ones; those behind one that is not are not looked at.
-pub fn all(elements: &[&[u8]], is_such: impl Fn(&Value) -> bool) -> bool {
-    let all = elements.iter().all(|element| bounds::tree(element).is_ok_and(|element| is_such(&element)));
+/// Whether there are elements and the condition holds for all of them. Stops at the first mismatch.
+pub fn all(elements: &[&[u8]], matches: impl Fn(&Value) -> bool) -> bool {
+    let all = elements.iter().all(|element| bounds::tree(element).is_ok_and(|element| matches(&element)));
     !elements.is_empty() && all
 }
 
-/// Reads every element on its own, so that a bad one holds up no other, and only one is in memory as a tree. `read` gives the reason
-/// where it is bad.
+/// Reads each element separately: a bad one does not affect the others, and only one is in memory as a tree at a time. `read` returns
+/// the reason if an element is bad.
 ///
 /// # Errors
-/// [`ReadError::TooMuch`] where their events are too many or too large.
+/// [`ReadError::TooMuch`] if the events are too many or too large.
 pub fn read_each<'a>(
     elements: impl IntoIterator<Item = &'a [u8]>,
     read: impl Fn(&Value) -> Result<Event, String>,
 ) -> Result<Reading, ReadError> {
-    let mut reading = bounds::Bounded::default();
+    let mut reading = bounds::Collector::default();
     for element in elements {
         reading.add(bounds::tree(element).and_then(|element| read(&element)))?;
     }
     Ok(reading.finish())
 }
 
-/// What is read of a body that holds a single event.
+/// The reading of a body with a single event.
 ///
 /// # Errors
-/// [`ReadError::TooMuch`] where it is too large.
+/// [`ReadError::TooMuch`] if it is too large.
 pub fn single(event: Result<Event, String>) -> Result<Reading, ReadError> {
-    let mut reading = bounds::Bounded::default();
+    let mut reading = bounds::Collector::default();
     reading.add(event)?;
     Ok(reading.finish())
 }
 
-/// Takes the fields of an object, up to a number of them.
+/// Deserialises the fields of an object, up to [`bounds::MAX_FIELDS`]; sets the flag beyond.
 struct RawFields<'t>(&'t mut bool);
 
 impl<'de> DeserializeSeed<'de> for RawFields<'_> {
@@ -328,12 +328,12 @@ impl<'de> Visitor<'de> for RawFields<'_> {
     }
 }
 
-/// The name of a field: borrowed unless it is written with escapes.
+/// The name of a field, borrowed if it has no escapes.
 #[derive(Deserialize)]
 #[serde(transparent)]
 struct Name<'a>(#[serde(borrow)] Cow<'a, str>);
 
-/// Takes the elements of a list, up to a number of them.
+/// Deserialises the elements of a list, up to [`bounds::MAX_EVENTS`]; sets the flag beyond.
 struct RawList<'t>(&'t mut bool);
 
 impl<'de> DeserializeSeed<'de> for RawList<'_> {

@@ -18,7 +18,7 @@ use serde_json::Value;
 use super::signature::{any_fits_hex, is_hex_sha256};
 use super::{EventBuilder, Handshake, Rejection, Request, Webhook, json};
 
-/// What `webhook.test` is signed with, as MailerSend's documentation publishes it. Everybody knows it: it authorises nothing else.
+/// Signs `webhook.test`. MailerSend's documentation publishes it, so it authorises nothing else.
 const PING_SECRET: &str = "test_Am3L1GuOIc4blLUuHqAPxxwkZaJyEk8G";
 
 /// MailerSend.
@@ -69,7 +69,7 @@ fn is_ping(request: &Request<'_>) -> bool {
         .is_ok_and(|body| body.short_text("type").as_deref() == Some("webhook.test"))
 }
 
-/// Whether it is a ping that carries nothing: all that the published secret is good for.
+/// Whether it is a ping without content, the only request that the published secret authorises.
 fn is_nothing_but_a_ping(request: &Request<'_>) -> bool {
     const MOST: usize = 1_024;
     let no_data = || json::Fields::of(Provider::Mailersend, request.body).is_ok_and(|body| !body.has("data"));

@@ -104,7 +104,7 @@ fn foreign(reason: &str) -> ReadError {
     json::not_from(Provider::Mailgun, reason)
 }
 
-/// The signature in a request. It is looked at before anybody knows whose the body is, so nothing else of the body is kept.
+/// The signature within a body. It is extracted before the sender is known, so the rest of the body is skipped, not parsed into memory.
 #[derive(Default)]
 struct Signature {
     timestamp: Option<String>,
@@ -125,7 +125,7 @@ impl Signature {
         Ok(Self { timestamp, token, signature })
     }
 
-    /// Mailgun's own fields come after variables of the same name.
+    /// Mailgun's own fields come after the sender's variables of the same name.
     fn of_form(request: &Request<'_>) -> Result<Self, ReadError> {
         let wanted = |name: &str| ["timestamp", "token", "signature"].iter().any(|it| it.eq_ignore_ascii_case(name));
         let form = Form(form::fields(request, wanted).map_err(|reason| foreign(&reason))?);

@@ -49,7 +49,7 @@ fn elements(body: &[u8]) -> Result<Vec<&[u8]>, ReadError> {
     }
 }
 
-/// The lines of JSON Lines, null in place of a line that is no JSON. Unless one of them is an object, they are something else.
+/// The lines of JSON Lines, with null in place of invalid ones. At least one must be an object.
 fn lines(body: &[u8]) -> Result<Vec<&[u8]>, ReadError> {
     let mut lines = Vec::new();
     for line in body.split(|byte| *byte == b'\n').map(<[u8]>::trim_ascii).filter(|line| !line.is_empty()) {

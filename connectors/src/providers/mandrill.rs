@@ -17,7 +17,7 @@ use serde_json::Value;
 use super::signature::{any_fits, hmac_sha1};
 use super::{EventBuilder, Handshake, Rejection, Request, Webhook, form, json};
 
-/// What the empty batch is signed with that tries a new URL out. Everybody knows it: it authorises nothing else.
+/// Signs the empty batch that tests a new URL. The key is public, so it authorises nothing else.
 const TRIAL_KEY: &str = "test-webhook";
 
 /// Mandrill.
@@ -44,7 +44,7 @@ impl Webhook for Mandrill {
         if fits { Ok(()) } else { Err(Rejection::Invalid) }
     }
 
-    /// An empty batch tries the URL out, whatever it is signed with.
+    /// An empty batch is a test of the URL, whichever key signed it.
     fn handshake(&self, request: &Request<'_>) -> Result<Option<Handshake>, ReadError> {
         let empty = fields(request).is_ok_and(|fields| is_empty_batch(&fields));
         Ok(empty.then_some(Handshake::Ping))
@@ -75,7 +75,7 @@ fn fields(request: &Request<'_>) -> Result<Vec<(String, String)>, String> {
     form::fields(request, |_| true)
 }
 
-/// Whether the form holds an empty list of events, and nothing else at all.
+/// Whether the form consists of an empty list of events and nothing else.
 fn is_empty_batch(fields: &[(String, String)]) -> bool {
     let [(name, events)] = fields else { return false };
     let list = events.trim().strip_prefix('[').and_then(|rest| rest.strip_suffix(']'));

@@ -24,7 +24,7 @@ pub struct Postal;
 
 impl Webhook for Postal {
     fn precheck(&self, head: &Request<'_>, _secrets: &[String], _now: Timestamp) -> Result<(), Rejection> {
-        // Keys have 512 to 8,192 bits, and signatures as many.
+        // A signature is as long as its key: 512 to 8,192 bits.
         let (_, signature) = signed(head)?;
         if (64..=1_024).contains(&signature.len()) { Ok(()) } else { Err(Rejection::Invalid) }
     }
@@ -69,7 +69,7 @@ impl Webhook for Postal {
     }
 }
 
-/// The signature. Where the better one is sent, it alone counts: a forger must not fall back on the weaker one.
+/// The signature. If the stronger one is present, the weaker one is ignored, so that a forger cannot downgrade.
 fn signed(request: &Request<'_>) -> Result<(RsaHash, Vec<u8>), Rejection> {
     let (hash, signature) = match (request.header("x-postal-signature-256"), request.header("x-postal-signature")) {
         (Some(signature), _) => (RsaHash::Sha256, signature),

@@ -16,14 +16,14 @@ use serde_json::Value;
 use super::sns::{self, MessageType, Service};
 use super::{EventBuilder, Handshake, Rejection, Request, Webhook, json};
 
-/// Scaleway's topics. The certificates lie in a bucket that each region has.
+/// Scaleway's topics. Each region has a bucket with the certificates.
 const TOPICS: Service = Service { certificates, is_certificate, confirmations };
 
 fn certificates(partition: &str, region: &str) -> Option<String> {
     is_place(partition, region).then(|| format!("https://messaging.s3.{region}.scw.cloud/{region}/sns/"))
 }
 
-/// `certificate.pem`, or one with an id in its name; both endings are seen.
+/// `certificate.pem`, or a name with an id; both extensions have been observed.
 fn is_certificate(path: &str) -> bool {
     let name = path.strip_suffix(".pem").or_else(|| path.strip_suffix(".crt"));
     name.is_some_and(|name| {
@@ -36,7 +36,7 @@ fn confirmations(partition: &str, region: &str) -> Option<String> {
     is_place(partition, region).then(|| format!("https://sns.mnq.{region}.scaleway.com/"))
 }
 
-/// A region is a country and a city: `fr-par`.
+/// Whether these are Scaleway's partition and a region such as `fr-par`.
 fn is_place(partition: &str, region: &str) -> bool {
     let letters = |word: &str, length| word.len() == length && word.bytes().all(|byte| byte.is_ascii_lowercase());
     let words = region.split_once('-');

@@ -84,7 +84,7 @@ impl Webhook for Sendgrid {
     }
 }
 
-/// The signature, and the timestamp that is signed with the body.
+/// The signature and the signed timestamp.
 fn signed<'a>(request: &Request<'a>) -> Result<(DerSignature, &'a str), Rejection> {
     let header = |name| request.header(name).filter(|value| !value.is_empty());
     let signature = header(SIGNATURE).ok_or(Rejection::Missing("X-Twilio-Email-Event-Webhook-Signature"))?;

@@ -75,7 +75,7 @@ impl Webhook for Ses {
     }
 }
 
-/// The id of a notification, which is a UUID: it is repeated with each recipient, so anything longer is replaced by its hash.
+/// The id of a notification, normally a UUID. It is repeated for each recipient, so a longer one is replaced by its hash.
 fn short_id(id: String) -> String {
     if id.len() <= 64 { id } else { hex(&Sha256::digest(id.as_bytes())) }
 }
@@ -114,21 +114,21 @@ impl Notice {
         }
     }
 
-    /// An event for each recipient. What is the same for all of them is put together once, and shared or short.
+    /// One event per recipient. What they have in common is computed once; it is shared or of limited length.
     fn events(&self, reported: &str, request: &Request<'_>) -> Result<Reading, ReadError> {
         let recipients = self.recipients(reported);
         if recipients.len() > bounds::MAX_EVENTS {
             return Err(bounds::too_many());
         }
         let common = self.common(reported);
-        let mut reading = bounds::Bounded::default();
+        let mut reading = bounds::Collector::default();
         for recipient in recipients {
             reading.add(Ok(common.event(recipient, request)))?;
         }
         Ok(reading.finish())
     }
 
-    /// Whom the event is about: texts, or objects with `emailAddress`; null where it is not said.
+    /// The recipients: texts, or objects with `emailAddress`; a single null if the event names none.
     fn recipients(&self, reported: &str) -> Vec<&Value> {
         let shape = shape(reported);
         let list = |path: &[&str]| json::at(&self.content, path).and_then(Value::as_array).filter(|it| !it.is_empty());
@@ -227,9 +227,9 @@ impl Notice {
     }
 }
 
-/// What all events of a notification have in common.
+/// The common part of the events of a notification.
 struct Common {
-    /// The id that SNS gave the notification.
+    /// Id of the notification.
     id: Option<String>,
     event: EventBuilder,
 }

@@ -58,7 +58,7 @@ pub fn any_fits_hex(secrets: &[String], signature: &str, parts: &[&[u8]]) -> Res
     any_fits(secrets, signature.as_bytes(), |secret| hex(&hmac_sha256(secret.as_bytes(), parts)).into_bytes())
 }
 
-/// Whether a header can hold what [`any_fits_hex`] compares: 64 hexadecimal digits.
+/// Checks that a header has the form of a hexadecimal SHA-256, as [`any_fits_hex`] compares it.
 ///
 /// # Errors
 /// [`Rejection::Invalid`].

@@ -25,10 +25,10 @@ use super::{Handshake, Rejection, Request};
 /// The headers that are read along with the body.
 pub const HEADERS: &[&str] = &["x-amz-sns-message-id", "x-amz-sns-message-type", "x-amz-sns-rawdelivery", TOPIC];
 
-/// The header that repeats the topic.
+/// The header with the topic's ARN.
 pub const TOPIC: &str = "x-amz-sns-topic-arn";
 
-/// No token of a subscription is longer, in bytes.
+/// Maximum length of a subscription's token, in bytes.
 const MAX_TOKEN: usize = 4_096;
 
 /// What an envelope holds.
@@ -108,7 +108,7 @@ impl Envelope {
         let kind = ("Type", Some(self.kind.as_str()));
         let fields = fields.into_iter().map(|(name, value)| (name, value.map(String::as_str))).chain([kind]);
         let given: Vec<&str> = fields.filter_map(|(name, value)| Some([name, value?])).flatten().collect();
-        // The message may be large: it is copied once.
+        // The message can be large, so it is copied only once.
         let mut text = String::with_capacity(given.iter().map(|part| part.len() + 1).sum());
         for part in given {
             text.push_str(part);
@@ -132,16 +132,15 @@ impl Envelope {
     }
 }
 
-/// Where a service that speaks SNS lies. What a message says of URLs is only compared with what is made here of its topic: no part of
-/// a host, and of a path no more than the name of a certificate, is taken from it.
+/// The URLs of a service that implements SNS. They are derived from the partition and region of the topic; a message's own URLs must
+/// match exactly. Only the file name of a certificate is taken from the message.
 #[derive(Clone, Copy, Debug)]
 pub struct Service {
-    /// What stands before the path in the URL of a certificate, for the partition and the region of a topic; `None` where the
-    /// service has no such partition, or the region is none.
+    /// Base URL of certificates for a partition and region; `None` if they are not valid for the service.
     pub certificates: fn(&str, &str) -> Option<String>,
-    /// Whether the rest of that URL is the path of a certificate.
+    /// Whether the remainder of the URL is the name of a certificate.
     pub is_certificate: fn(&str) -> bool,
-    /// What stands before the query in the URL that confirms a subscription, likewise.
+    /// URL that confirms subscriptions, without its query, for a partition and region.
     pub confirmations: fn(&str, &str) -> Option<String>,
 }
 
@@ -149,8 +148,8 @@ pub struct Service {
 pub const AMAZON: Service =
     Service { certificates: amazon, is_certificate: is_amazons_certificate, confirmations: amazon };
 
-/// `https://sns.eu-west-1.amazonaws.com/`: the partition decides on the domain. A host with another word than a region in its middle
-/// would be somebody's bucket (`sns.s3.amazonaws.com`).
+/// `https://sns.eu-west-1.amazonaws.com/`; the domain depends on the partition. The region's syntax is checked because hosts such as
+/// `sns.s3.amazonaws.com` are customers' buckets.
 fn amazon(partition: &str, region: &str) -> Option<String> {
     let mut words = region.split('-');
     let country = words.next().unwrap_or_default();
@@ -170,7 +169,7 @@ fn amazon(partition: &str, region: &str) -> Option<String> {
     is_region.then(|| format!("https://sns.{region}.{domain}/"))
 }
 
-/// `SimpleNotificationService-` and 32 hexadecimal digits (or more, should the hash become another).
+/// `SimpleNotificationService-` and a hash of 32 hexadecimal digits (up to 64, in case a longer hash replaces MD5).
 fn is_amazons_certificate(path: &str) -> bool {
     let digits = path.strip_prefix("SimpleNotificationService-").and_then(|rest| rest.strip_suffix(".pem"));
     digits.is_some_and(|digits| {
@@ -180,10 +179,10 @@ fn is_amazons_certificate(path: &str) -> bool {
 }
 
 impl Service {
-    /// Where the certificate of a signed request lies; `None` where the request carries no signature.
+    /// URL of the certificate of a signed request; `None` if the request is unsigned.
     ///
     /// # Errors
-    /// [`Rejection::Certificate`] where the URL is not that of a certificate in the region of the topic.
+    /// [`Rejection::Certificate`] if the URL is not that of a certificate in the topic's region.
     pub fn certificate_url(&self, request: &Request<'_>) -> Result<Option<String>, Rejection> {
         let Some(envelope) = enveloped(request).filter(|envelope| envelope.signature.is_some()) else {
             return Ok(None);
@@ -194,7 +193,7 @@ impl Service {
         if path.is_some_and(self.is_certificate) {
             return Ok(envelope.signing_cert_url);
         }
-        Err(Rejection::Certificate("its URL is not one of the service's own, in the region of the topic".into()))
+        Err(Rejection::Certificate("its URL is not one of the service's own in the region of the topic".into()))
     }
 
     /// Whether the request is about the subscription itself.
@@ -219,8 +218,8 @@ impl Service {
         }
     }
 
-    /// The URL that confirms, put together anew from the topic and the token. The one in the message must say the same: the service,
-    /// in the region of the topic, is asked for this one action.
+    /// The URL that confirms the subscription, built from the topic and the token. The SubscribeURL must say the same and nothing else,
+    /// so that no other action can be triggered.
     fn confirmation_url(&self, envelope: &Envelope) -> Option<String> {
         let (partition, region) = envelope.place()?;
         let base = (self.confirmations)(partition, region)?;
@@ -265,7 +264,7 @@ pub fn topic(request: &Request<'_>) -> Option<String> {
     Envelope::parse(request.body).map(|envelope| envelope.topic_arn)
 }
 
-/// Whether the headers alone show that there is no signature: raw delivery has none.
+/// Refuses raw delivery, which is unsigned.
 ///
 /// # Errors
 /// [`Rejection::Missing`].
@@ -276,7 +275,7 @@ pub fn precheck(head: &Request<'_>) -> Result<(), Rejection> {
     Ok(())
 }
 
-/// Whether `document` is a certificate with an RSA key that is valid at `now`: only such a one is kept.
+/// Whether `document` is a certificate with an RSA key, valid at `now`.
 #[must_use]
 pub fn is_certificate(document: &[u8], now: Timestamp) -> bool {
     certified_key(document, now).is_ok()

@@ -54,7 +54,7 @@ impl Webhook for Unisender {
             None if body.has("event_data") || body.has("status") => vec![request.body],
             _ => return Err(json::not_from(Provider::Unisender, "neither `events_by_user` nor a single event")),
         };
-        let mut reading = bounds::Bounded::default();
+        let mut reading = bounds::Collector::default();
         for element in elements {
             match bounds::tree(element) {
                 Ok(element) if !is_about_a_mail(&element) => {}

@@ -1,8 +1,7 @@
-//! Signing certificates, fetched once and kept for a while.
+//! A cache of signing certificates.
 //!
-//! Which certificate is wanted says a request that nobody has verified yet, and the URLs of a provider leave room for any number of
-//! names. So requests for one certificate share one fetch, few are under way at once, a fetch that failed is not repeated for a while,
-//! and strangers cannot make more than a few a minute.
+//! An unverified request names the certificate, and a provider's URL pattern permits any number of names. Therefore requests for the
+//! same URL share one fetch, failures are cached, and both concurrent fetches and fetches per minute are limited.
 
 use std::collections::{HashMap, VecDeque};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
@@ -14,35 +13,35 @@ use futures::future::{BoxFuture, Shared};
 use crate::http::Fetch;
 use crate::providers::sns;
 
-/// How long a certificate is used before it is fetched again, in seconds.
+/// Lifetime of a cached certificate, in seconds.
 const KEPT_SECONDS: i64 = 24 * 3600;
-/// How long a fetch that failed is not tried again, in seconds.
+/// Lifetime of a cached failure, in seconds.
 const FAILED_SECONDS: i64 = 60;
-/// As many are kept, and as many failures; a provider has a handful, one for each region.
-const MOST: usize = 64;
-/// As many fetches are under way at once.
-const MOST_FETCHES: usize = 4;
-/// As many fetches begin within a minute.
-const MOST_A_MINUTE: usize = 20;
+/// Maximum number of cached certificates and failures. A provider has a handful of certificates, one per region.
+const MAX_ENTRIES: usize = 64;
+/// Maximum number of concurrent fetches.
+const MAX_FETCHES: usize = 4;
+/// Maximum number of fetches started per minute.
+const MAX_FETCHES_PER_MINUTE: usize = 20;
 
-/// Why there is no certificate.
+/// Why a certificate is not available.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum CertificateError {
-    /// Fetching it failed, now or a moment ago.
-    #[error("it could not be fetched: {0}")]
+    /// The fetch failed, or a cached failure applies.
+    #[error("the fetch failed: {0}")]
     Failed(String),
-    /// What was fetched is not one.
-    #[error("what lies there is no valid certificate with an RSA key")]
+    /// The document is not a certificate.
+    #[error("the document is not a valid certificate with an RSA key")]
     Invalid,
-    /// Too many are asked for.
-    #[error("too many certificates are asked for at the moment")]
+    /// Too many fetches.
+    #[error("too many certificates are being fetched")]
     Busy,
 }
 
 type Found = Result<Arc<Vec<u8>>, CertificateError>;
 type Fetching = Shared<BoxFuture<'static, Found>>;
 
-/// Certificates by URL. The URLs are checked by the adapters to be the provider's own.
+/// Certificates by URL. The adapters have checked that the URLs belong to the provider.
 pub struct Certificates {
     fetch: Arc<dyn Fetch>,
     known: Mutex<Known>,
@@ -52,12 +51,12 @@ pub struct Certificates {
 struct Known {
     fetched: HashMap<String, (Timestamp, Found)>,
     fetching: HashMap<String, Fetching>,
-    /// When the latest fetches began, the oldest first.
+    /// Start times of the fetches of the last minute, oldest first.
     begun: VecDeque<Timestamp>,
 }
 
 impl Certificates {
-    /// Certificates that are fetched with `fetch`.
+    /// An empty cache that fetches with `fetch`.
     pub fn new(fetch: Arc<dyn Fetch>) -> Self {
         Self { fetch, known: Mutex::default() }
     }
@@ -73,14 +72,14 @@ impl Certificates {
         };
         let found = fetching.await;
         let mut known = self.lock();
-        // Who waited with others finds that the first one has noted it.
+        // Of several waiting requests, the first one stores the result.
         if known.fetching.remove(url).is_some() {
             known.keep(url, now, found.clone());
         }
         found
     }
 
-    /// What is known, or the fetch to wait for.
+    /// A cached result, or the fetch to wait for.
     fn look(&self, url: &str, now: Timestamp) -> Result<Found, Fetching> {
         let mut known = self.lock();
         if let Some(found) = known.still_good(url, now) {
@@ -109,24 +108,24 @@ impl Known {
     }
 
     fn may_begin(&mut self, now: Timestamp) -> bool {
-        // Who hung up while their fetch was under way has left it behind.
+        // Drop finished fetches whose requests were cancelled.
         self.fetching.retain(|_, fetching| fetching.peek().is_none());
         while self.begun.front().is_some_and(|at| now.since(*at) >= 60_000_000) {
             self.begun.pop_front();
         }
-        let may = self.fetching.len() < MOST_FETCHES && self.begun.len() < MOST_A_MINUTE;
+        let may = self.fetching.len() < MAX_FETCHES && self.begun.len() < MAX_FETCHES_PER_MINUTE;
         if may {
             self.begun.push_back(now);
         }
         may
     }
 
-    /// Failures make room for certificates, never the other way round.
+    /// Stores a result. A full cache evicts failures, never valid certificates.
     fn keep(&mut self, url: &str, now: Timestamp, found: Found) {
-        if self.fetched.len() >= MOST {
+        if self.fetched.len() >= MAX_ENTRIES {
             self.fetched.retain(|_, (at, found)| now.since(*at) < kept(found) * 1_000_000);
         }
-        if self.fetched.len() >= MOST {
+        if self.fetched.len() >= MAX_ENTRIES {
             let failed = self.fetched.iter().filter(|(_, (_, found))| found.is_err());
             let oldest = failed.min_by_key(|(_, (at, _))| *at).map(|(url, _)| url.clone());
             match oldest {
@@ -142,13 +141,13 @@ fn kept(found: &Found) -> i64 {
     if found.is_ok() { KEPT_SECONDS } else { FAILED_SECONDS }
 }
 
-/// Fetches in a task of its own, which goes on where all who wait for it hang up.
+/// Fetches in a separate task, which completes even if all waiting requests are cancelled.
 fn fetch(fetch: Arc<dyn Fetch>, url: String, now: Timestamp) -> Fetching {
     let task = tokio::spawn(async move {
         let document = fetch.get(&url).await.map_err(|error| CertificateError::Failed(error.to_string()))?;
         if sns::is_certificate(&document, now) { Ok(Arc::new(document)) } else { Err(CertificateError::Invalid) }
     });
-    let ended = |_| Err(CertificateError::Failed("the task ended before it".to_owned()));
+    let ended = |_| Err(CertificateError::Failed("the task was cancelled".to_owned()));
     let found = async move { task.await.unwrap_or_else(ended) };
     found.boxed().shared()
 }
@@ -164,7 +163,7 @@ mod tests {
 
     const NOW: Timestamp = Timestamp::from_seconds(1_893_456_000);
 
-    /// Answers when it is allowed to; counts.
+    /// Answers once a permit is available, and counts requests.
     struct Slow {
         asked: AtomicUsize,
         gate: Semaphore,
@@ -193,7 +192,7 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn those_who_want_the_same_certificate_share_a_fetch() {
+    async fn requests_for_one_certificate_share_a_fetch() {
         let slow = Slow::new(Ok("sns/certificate.pem"), 1);
         let certificates = Certificates::new(slow.clone());
         let found = futures::future::join_all((0..50).map(|_| certificates.get("u", NOW))).await;
@@ -207,7 +206,7 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn a_failure_is_remembered_for_a_while() {
+    async fn failures_are_cached() {
         for answer in [Err(302), Ok("sns/public-key.pem")] {
             let slow = Slow::new(answer, 2);
             let certificates = Certificates::new(slow.clone());
@@ -221,13 +220,13 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn strangers_cause_few_fetches_whatever_they_name() {
+    async fn distinct_urls_cause_a_bounded_number_of_fetches() {
         let slow = Slow::new(Err(404), 10_000);
         let certificates = Certificates::new(slow.clone());
         for number in 0..1_000 {
             assert!(certificates.get(&format!("u{number}"), NOW).await.is_err());
         }
-        assert_eq!(slow.asked(), MOST_A_MINUTE);
+        assert_eq!(slow.asked(), MAX_FETCHES_PER_MINUTE);
         assert_eq!(certificates.get("one more", NOW).await, Err(CertificateError::Busy));
         for minute in 1..20 {
             let now = NOW.plus_seconds(60 * minute);
@@ -238,27 +237,31 @@ mod tests {
             }))
             .await;
         }
-        assert!(slow.asked() <= 20 * MOST_A_MINUTE);
+        assert!(slow.asked() <= 20 * MAX_FETCHES_PER_MINUTE);
         let known = certificates.lock();
-        assert!(known.fetched.len() <= MOST && known.fetching.is_empty() && known.begun.len() <= MOST_A_MINUTE);
+        assert!(
+            known.fetched.len() <= MAX_ENTRIES
+                && known.fetching.is_empty()
+                && known.begun.len() <= MAX_FETCHES_PER_MINUTE
+        );
     }
 
     #[tokio::test]
-    async fn few_fetches_are_under_way_at_once_and_go_on_without_those_who_wait() {
+    async fn concurrent_fetches_are_limited_and_survive_cancelled_requests() {
         let slow = Slow::new(Ok("sns/certificate.pem"), 0);
         let certificates = Certificates::new(slow.clone());
         for number in 0..10 {
-            // Polled once, and given up.
+            // Polled once, then cancelled.
             certificates.get(&format!("u{number}"), NOW).now_or_never();
         }
-        assert_eq!(certificates.lock().fetching.len(), MOST_FETCHES);
-        slow.gate.add_permits(MOST_FETCHES);
+        assert_eq!(certificates.lock().fetching.len(), MAX_FETCHES);
+        slow.gate.add_permits(MAX_FETCHES);
         assert!(certificates.get("u0", NOW).await.is_ok());
-        assert_eq!(slow.asked(), MOST_FETCHES);
+        assert_eq!(slow.asked(), MAX_FETCHES);
     }
 
     #[tokio::test]
-    async fn failures_drive_no_certificate_out() {
+    async fn failures_do_not_evict_certificates() {
         let slow = Slow::new(Ok("sns/certificate.pem"), 1);
         let certificates = Certificates::new(slow.clone());
         certificates.get("good", NOW).await.expect("a certificate");
@@ -266,6 +269,6 @@ mod tests {
         for number in 0..1_000 {
             known.keep(&format!("u{number}"), NOW, Err(CertificateError::Invalid));
         }
-        assert!(known.fetched.len() <= MOST && known.still_good("good", NOW).is_some());
+        assert!(known.fetched.len() <= MAX_ENTRIES && known.still_good("good", NOW).is_some());
     }
 }

@@ -1,4 +1,4 @@
-//! One source: what it asks of a request, and how it reads one.
+//! A single source: how it authenticates and reads requests.
 
 use base64::Engine;
 use base64::engine::general_purpose::STANDARD;
@@ -15,16 +15,16 @@ pub struct Source {
     urls: Vec<String>,
 }
 
-/// What an authentic request is.
+/// The content of an authentic request.
 pub enum Verdict {
-    /// Events, to be stored with the headers that reading needs.
+    /// Events, to be stored.
     Events {
-        /// The request.
+        /// The request, reduced to the headers that reading needs.
         post: Post,
-        /// Why the body cannot be read; `None` where it can.
+        /// Why the body is unreadable; `None` if it is readable.
         unreadable: Option<String>,
     },
-    /// Part of the setting up.
+    /// A set-up request.
     Handshake(Handshake),
 }
 
@@ -38,7 +38,7 @@ impl Source {
         webhook(self.settings.provider)
     }
 
-    /// What the headers show before the body is read.
+    /// Checks what the headers alone can prove or disprove.
     pub(super) fn admit(&self, headers: &[(String, String)], now: Timestamp) -> Result<(), Denied> {
         let settings = &self.settings;
         let head = self.request(headers, &[], now);
@@ -48,7 +48,7 @@ impl Source {
         if !settings.secrets.is_empty() {
             self.adapter().precheck(&head, &settings.secrets, now)?;
         }
-        // SNS names the topic in a header as well. One that names another topic has no body that would do.
+        // SNS repeats the topic in a header. If that names another topic, no body can be acceptable.
         let other = |topic: &str| !settings.topics.iter().any(|allowed| allowed == topic);
         if !settings.topics.is_empty() && head.header(sns::TOPIC).is_some_and(other) {
             return Err(no_such_topic());
@@ -56,22 +56,22 @@ impl Source {
         Ok(())
     }
 
-    /// Whether the request may be one that names its certificate. Checked by credentials alone it has none: that is asked for by
-    /// `insecure`, or unavoidable with raw delivery. Neither has one where the key is pinned.
+    /// Whether the signature may have to be checked with a fetched certificate: not if the key is pinned, and not if the request is
+    /// authenticated by credentials alone (`insecure`, or raw delivery, which is unsigned).
     pub(super) fn may_need_a_certificate(&self, post: &Post) -> bool {
         let head = self.request(&post.headers, &[], Timestamp::from_seconds(0));
         let pinned = !self.settings.secrets.is_empty() || self.settings.insecure;
         self.adapter().has_certificates() && !pinned && !sns::is_raw(&head)
     }
 
-    /// Where the certificate lies that the request's signature is to be checked with; only for topics that may post.
+    /// URL of the certificate that verifies the request. Only allowed topics get this far.
     pub(super) fn certificate_url(&self, post: &Post, now: Timestamp) -> Result<Option<String>, Denied> {
         let request = self.request(&post.headers, &post.body, now);
         self.check_topic(&request)?;
         Ok(self.adapter().certificate_url(&request)?)
     }
 
-    /// Whether the request is authentic, and what it is then.
+    /// Verifies the request and determines its content.
     pub(super) fn judge(
         &self,
         mut post: Post,

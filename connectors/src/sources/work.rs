@@ -1,4 +1,4 @@
-//! Work on large bodies, away from the threads that serve HTTP.
+//! Runs CPU-heavy work on large bodies away from the threads that serve HTTP.
 
 use std::sync::Arc;
 
@@ -6,25 +6,25 @@ use tokio::sync::Semaphore;
 
 use super::Denied;
 
-/// Smaller bodies are worked on at once: that takes less than a millisecond.
+/// Bodies up to this size, in bytes, are processed on the calling thread: it takes less than a millisecond.
 const SMALL: usize = 64 * 1024;
 
-/// Where bodies are verified and read. Few large ones at a time: each takes several times its own size.
+/// A bounded pool for verifying and parsing bodies. Concurrency is low because each large body needs several times its own size.
 #[derive(Clone)]
-pub struct Workbench(Arc<Semaphore>);
+pub struct WorkPool(Arc<Semaphore>);
 
-impl Default for Workbench {
+impl Default for WorkPool {
     fn default() -> Self {
         let cores = std::thread::available_parallelism().map_or(1, std::num::NonZero::get);
         Self(Arc::new(Semaphore::new((cores / 2).clamp(1, 4))))
     }
 }
 
-impl Workbench {
-    /// Does work on a body of so many bytes. Who waits here holds bytes of the total that all requests share, so few do.
+impl WorkPool {
+    /// Runs work on a body of `size` bytes. The queue is bounded because every waiting request holds part of the memory budget.
     ///
     /// # Errors
-    /// [`Denied::Unavailable`] where the work panicked.
+    /// [`Denied::Unavailable`] if the work panicked.
     pub async fn run<T: Send + 'static>(
         &self,
         size: usize,
@@ -33,16 +33,16 @@ impl Workbench {
         if size <= SMALL {
             return Ok(work());
         }
-        let failed = || Denied::Unavailable("the body could not be looked at".to_owned());
+        let failed = || Denied::Unavailable("processing the body failed".to_owned());
         let permit = self.0.clone().acquire_owned().await.map_err(|_closed| failed())?;
-        // The permit goes along: the work goes on where the client hangs up.
+        // The closure owns the permit, because the work continues if the client disconnects.
         let work = tokio::task::spawn_blocking(move || {
             let done = work();
             drop(permit);
             done
         });
         work.await.map_err(|error| {
-            tracing::error!(panicked = error.is_panic(), "work on a body failed");
+            tracing::error!(panicked = error.is_panic(), "webhook processing failed");
             failed()
         })
     }

@@ -19,9 +19,9 @@ use crate::ingest::{self, DeliveryState};
 pub struct Claim {
     deliveries: Vec<Claimed>,
     events: Vec<Pending>,
-    /// How large the bodies were.
+    /// Total size of the bodies.
     read_bytes: usize,
-    /// About how much memory the events take.
+    /// Estimated memory of the events.
     event_bytes: usize,
 }
 
@@ -33,12 +33,13 @@ struct Claimed {
     error: Option<String>,
 }
 
-/// Once the bodies of a transaction, decompressed, hold this many bytes, no other one is read.
+/// A transaction takes no further delivery once its bodies, decompressed, exceed this many bytes …
 const BYTES_PER_TRANSACTION: usize = 32 * 1024 * 1024;
-/// Nor once its events take about this many: they are copied several times on their way into the database.
+/// … or its events this many. They are copied several times on the way into the database.
 const EVENT_BYTES_PER_TRANSACTION: usize = 16 * 1024 * 1024;
-/// As many rows are fetched at once, and no bodies with them that are larger than this many bytes.
-const MOST_ROWS: u64 = 4_096;
+/// Maximum number of rows per query.
+const MAX_ROWS: u64 = 4_096;
+/// Bodies up to this size, in bytes, are fetched together with their rows.
 const SMALL_BODY: usize = 8 * 1024;
 
 impl Claim {
@@ -52,7 +53,7 @@ impl Claim {
             // SQLite has one writer, and this transaction is it.
             _ => "",
         };
-        // Large bodies are fetched one by one, when it is their turn: of so many rows together they would be too much.
+        // Large bodies are fetched one at a time, because many of them would not fit into memory together.
         let sql = format!(
             "SELECT id, source, received_at, headers, CASE WHEN body_size <= {SMALL_BODY} THEN body END FROM delivery \
              WHERE state = 1 AND id > $1 ORDER BY id LIMIT $2 {lock}"
@@ -72,7 +73,7 @@ impl Claim {
                     None => claim.body(transaction, row.try_get_by_index(0)?).await?,
                 };
                 claim.read(&row, &body, reader, &mut sources)?;
-                // What was found beyond that stays, locked until the end of this transaction, for the next one.
+                // Remaining rows are left to the next transaction; they stay locked until the end of this one.
                 if claim.is_full() || claim.len() >= limit {
                     return Ok(claim);
                 }
@@ -84,12 +85,12 @@ impl Claim {
             let room = EVENTS_PER_TRANSACTION.saturating_sub(claim.events.len());
             let per_delivery = claim.events.len().div_ceil(claim.deliveries.len().max(1)).max(1);
             let wanted = u64::try_from(room.div_ceil(per_delivery)).unwrap_or(u64::MAX);
-            let most = step.saturating_mul(8).min(MOST_ROWS);
+            let most = step.saturating_mul(8).min(MAX_ROWS);
             step = wanted.clamp(1, most).min(limit.saturating_sub(taken)).max(1);
         }
     }
 
-    /// Whether there is enough for a transaction: of events, of bodies that were read, or of what the events hold.
+    /// Whether a limit per transaction is reached: number of events, size of bodies, or memory of events.
     fn is_full(&self) -> bool {
         self.events.len() >= EVENTS_PER_TRANSACTION
             || self.read_bytes >= BYTES_PER_TRANSACTION
@@ -165,7 +166,7 @@ impl Claim {
 
     /// Notes that so many events of a delivery are not applied.
     pub fn refuse(&mut self, delivery: i64, events: usize, reason: &str) {
-        // They were claimed in the order of their ids.
+        // Deliveries are claimed in the order of their ids.
         let place = self.deliveries.binary_search_by_key(&delivery, |claimed| claimed.id);
         let Some(claimed) = place.ok().and_then(|place| self.deliveries.get_mut(place)) else { return };
         claimed.state = DeliveryState::Partial;

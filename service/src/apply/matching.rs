@@ -25,10 +25,11 @@ impl Candidate {
     }
 }
 
-/// The recipients that a message may have gone to: a whole transmission, where a provider gives it one id, and then an event for each.
+/// The recipients of a message id. Some providers use one id for a whole transmission and report an event for each recipient, so lookups
+/// must not scan the list.
 struct Candidates {
     all: Vec<Candidate>,
-    /// Their places by address, and by our own id; and of those that have no id of ours.
+    /// Indexes by address and by our own id, and those without our id.
     by_email: HashMap<String, Vec<usize>>,
     by_ref: HashMap<String, Vec<usize>>,
     without_ref: Vec<usize>,
@@ -48,7 +49,7 @@ impl Candidates {
         Self { all, ..found }
     }
 
-    /// The one that the event is about. Our own id in the metadata outweighs the message id: where they disagree, the id decides, next.
+    /// The recipient of the event. Our own id in the metadata outweighs the message id; if they disagree, the next step decides by id.
     fn choose(&self, event: &Pending) -> Option<&Candidate> {
         let single = match &event.recipient_ref {
             None => self.all.first().filter(|_| self.all.len() == 1),
@@ -84,7 +85,7 @@ pub async fn match_all<C: ConnectionTrait>(connection: &C, events: &mut [Pending
 /// Sets the campaign of the events that name one: by the first of their keys that is one's.
 pub async fn find_campaigns<C: ConnectionTrait>(connection: &C, events: &mut [Pending]) -> Result<(), DbErr> {
     let lists = events.iter().map(|event| &event.campaign_keys).filter(|keys| !keys.is_empty());
-    // Of events that share a list, one is enough.
+    // Events of one notification share a list.
     let mut lists: Vec<&Arc<[String]>> = lists.collect();
     lists.dedup_by(|left, right| Arc::ptr_eq(left, right));
     let keys: BTreeSet<&str> = lists.into_iter().flat_map(|keys| keys.iter()).map(String::as_str).collect();

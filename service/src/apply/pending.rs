@@ -45,7 +45,7 @@ pub struct Pending {
     pub email: Option<String>,
     pub email_key: Option<String>,
     pub recipient_ref: Option<String>,
-    /// What may be the campaign's key: the metadata's value first, then the tags. Shared by the events of a notification.
+    /// Candidates for the campaign's key: the metadata's value, then the tags. Shared by the events of a notification.
     pub campaign_keys: Arc<[String]>,
     pub create: Create,
     /// Whether the metadata names a campaign: then a recipient of another one cannot be meant.
@@ -59,7 +59,7 @@ pub struct Pending {
     pub known_message: bool,
 }
 
-/// The keys of the latest event, for the next one if its campaign and its tags are the same.
+/// The keys of the previous event, reused if the next one has the same campaign and shares its tags.
 #[derive(Default)]
 pub struct CampaignKeys {
     campaign: Option<String>,
@@ -78,7 +78,7 @@ impl CampaignKeys {
     }
 }
 
-/// As many keys are tried.
+/// Maximum number of candidates for the campaign's key.
 const MAX_CAMPAIGN_KEYS: usize = 32;
 
 /// How far a delivery's id is shifted to make room for the place of an event in it.
@@ -121,7 +121,7 @@ impl Pending {
         }
     }
 
-    /// About how many bytes it takes, written out.
+    /// Estimated memory in bytes, without sharing.
     pub fn size(&self) -> usize {
         let text = |text: &Option<String>| text.as_ref().map_or(0, String::len);
         let texts = [&self.diagnostic, &self.url, &self.message_id, &self.email, &self.email_key, &self.recipient_ref];

@@ -112,8 +112,8 @@ pub enum NotAllowed {
     /// It lies elsewhere.
     #[error("{0} lies neither within superoffice.com nor in crm.superoffice.allow_hosts")]
     Host(String),
-    /// It names a user, or a port at a host of the vendor's, which has but the usual one.
-    #[error("the URL holds a user or a port that no host of superoffice.com has")]
+    /// It contains credentials, or a port at a host of the vendor.
+    #[error("the URL contains a user, or a port at a host of superoffice.com")]
     Extras,
     /// Others could listen in.
     #[error("requests go to https:// only (http:// to 127.0.0.1)")]
@@ -129,7 +129,7 @@ pub(super) struct Places {
 impl Places {
     /// Whether a request may go to this URL.
     pub(super) fn check(&self, url: &Url) -> Result<(), NotAllowed> {
-        // The parser of URLs has written the host in lower case, without percent-encoding.
+        // The URL parser has normalised the host: lower case, no percent-encoding.
         let host = url.host_str().unwrap_or_default();
         let within =
             host == VENDOR || host.strip_suffix(VENDOR).and_then(|name| name.strip_suffix('.')).is_some_and(labels);
@@ -150,7 +150,7 @@ impl Places {
     }
 }
 
-/// Whether a name is labels of letters, digits and hyphens (RFC 1123), separated by dots.
+/// Whether a name consists of host labels (RFC 1123) separated by dots.
 fn labels(name: &str) -> bool {
     let label = |label: &str| {
         let plain = label.bytes().all(|byte| byte.is_ascii_lowercase() || byte.is_ascii_digit() || byte == b'-');

@@ -10,12 +10,12 @@ use crate::providers::signature::{hmac_sha256, same};
 /// The header with the signature: base64 of the HMAC with SHA-256 over the body as it came.
 const SIGNATURE: &str = "x-superoffice-signature";
 
-/// Whether the headers hold what a signature looks like. Without a secret nothing is ever believed.
+/// Whether the headers contain a well-formed signature. Without a secret no request is accepted.
 pub(super) fn may_tell(secret: Option<&str>, headers: &[(String, String)]) -> bool {
     secret.is_some_and(|secret| !secret.is_empty()) && signature(headers).is_some()
 }
 
-/// The signature, if it is one: base64 of 32 bytes.
+/// The signature: base64 of 32 bytes.
 fn signature(headers: &[(String, String)]) -> Option<&str> {
     let signature = headers.iter().find(|(name, _)| name == SIGNATURE).map(|(_, value)| value.trim())?;
     (signature.len() == 44 && STANDARD.decode(signature).is_ok_and(|bytes| bytes.len() == 32)).then_some(signature)
@@ -72,7 +72,7 @@ mod tests {
     }
 
     #[test]
-    fn without_a_signature_the_body_is_not_even_read() {
+    fn requests_without_a_well_formed_signature_are_refused_early() {
         let headers = |signature: &str| vec![(SIGNATURE.to_owned(), signature.to_owned())];
         let fitting = headers("4CSaADVZO9Y2mwd6eN/JlpilXOQTMKoIZvCTj0sFeHM=");
         assert!(may_tell(Some("hush"), &fitting));

@@ -47,7 +47,7 @@ fn url_and_sorted_fields_are_signed() {
     altered.body.extend(b"&b=1");
     let broken =
         multipart(&fields).header("content-type", "multipart/form-data").header("x-mandrill-signature", "AAAA");
-    let unreadable = Err(Rejection::Unreadable("the multipart form names no boundary".into()));
+    let unreadable = Err(Rejection::Unreadable("the multipart form has no boundary".into()));
     assert_verdicts(
         &Mandrill,
         &[
