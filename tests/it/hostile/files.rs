@@ -471,7 +471,6 @@ async fn strangers_are_told_nothing_about_the_installation(site: Site) {
     for (method, path) in [
         (Method::GET, "/"),
         (Method::GET, "/nothing"),
-        (Method::GET, "/nothing/../.."),
         (Method::GET, "/assets/nothing.js"),
         (Method::GET, "/exports/x?expires=1&signature=x"),
         (Method::GET, "/readyz"),
@@ -553,8 +552,8 @@ async fn a_viewer_sees_no_address_in_whatever_spelling(site: Site) {
     over(&admin, made["addToSelection"]["job"]["id"].as_str().unwrap_or_else(|| panic!("{made}"))).await;
     let mut seen = 0;
     for document in [
-        "{ campaigns(first: 10) { nodes { id key name subject links { url clickers } recipients(first: 50) { nodes { \
-            email name events(first: 50) { nodes { url diagnostic enhancedCode } } } } clicks(first: 50) { nodes { link { url } } } } } }",
+        "{ campaigns(first: 2) { nodes { id key name subject links(first: 20) { url clickers } recipients(first: 30) { nodes { \
+            email name events(first: 20) { nodes { url diagnostic enhancedCode } } } } clicks(first: 50) { nodes { link { url } } } } } }",
         "{ selections(first: 10) { nodes { name description syncError } } }",
         "{ selections(first: 10, search: \"erika.marker\") { nodes { id } totalCount { value } } }",
         "{ followUps(first: 10) { nodes { title description error } } }",

@@ -154,10 +154,11 @@ fn users_and_tokens_are_managed(site: Site) -> std::future::Ready<()> {
     for arguments in [&["disable", "nobody@kleinfirma.example"][..], &["enable", "x"], &["role", "x", "viewer"]] {
         assert!(refused(&site, arguments, "").contains("there is no user with this address"));
     }
-    for weak in ["short", "password1234", "aaaaaaaaaaaaaaaa", "qwertyuiop1234567890", ERIKA] {
+    for weak in ["short", "password1234", "aaaaaaaaaaaaaaaa", "qwertyuiop1234567890"] {
         refused(&site, &["password", ERIKA], weak);
         refused(&site, &["add", "other@kleinfirma.example", "--role", "viewer"], weak);
     }
+    refused(&site, &["password", ERIKA], ERIKA);
     assert!(refused(&site, &["password", ERIKA], "password1234").contains("too easy to guess"));
     let wrong = with_input(site.command(["user", "role", ERIKA, "king"]).args::<[&str; 0], _>([]), "");
     assert_eq!(wrong.status.code(), Some(2));
