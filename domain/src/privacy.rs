@@ -135,7 +135,8 @@ fn escaped(bytes: &[u8]) -> Option<(char, usize)> {
     }
     let number = |start: usize, radix: u32, most: usize| {
         let digits = bytes.get(start..)?.iter().take(most).map_while(|byte| char::from(*byte).to_digit(radix));
-        let (value, count) = digits.fold((0_u32, 0), |(value, count), digit| (value.saturating_mul(radix) + digit, count + 1));
+        let (value, count) =
+            digits.fold((0_u32, 0), |(value, count), digit| (value.saturating_mul(radix) + digit, count + 1));
         Some((char::from_u32(value).filter(|_| count > 0)?, start + count))
     };
     let (character, end) = match bytes {
@@ -155,7 +156,8 @@ fn tokens(text: &str) -> impl Iterator<Item = &str> {
     const SHORTEST: usize = 8;
     let is_part = |letter: char| letter.is_ascii_alphanumeric() || "+-_".contains(letter);
     let by = move |more: &'static str| {
-        text.split(move |letter: char| !is_part(letter) && !more.contains(letter)).filter(|token| token.len() >= SHORTEST)
+        text.split(move |letter: char| !is_part(letter) && !more.contains(letter))
+            .filter(|token| token.len() >= SHORTEST)
     };
     // A slash is a letter of Base64, and separates the parts of a path.
     by("").chain(by("/").filter(|token| token.contains('/')))

@@ -36,9 +36,7 @@ macro_rules! classify {
         /// Every text column with its table, and what it may say about a person.
         #[must_use]
         pub fn texts() -> Vec<(&'static str, &'static str, Privacy)> {
-            let mut texts = Vec::new();
-            $($($(texts.push((stringify!($table), crate::$table::Column::$column.as_str(), Privacy::$privacy));)+)*)+
-            texts
+            vec![$($($((stringify!($table), crate::$table::Column::$column.as_str(), Privacy::$privacy),)+)*)+]
         }
 
         /// The text columns of each table that nobody has classified.
@@ -167,7 +165,10 @@ where
     use sea_orm::{ColumnTrait, ColumnType, Iterable};
     let is_text = |column: &E::Column| {
         let kind = column.def().get_column_type().clone();
-        matches!(kind, ColumnType::String(_) | ColumnType::Text | ColumnType::Char(_) | ColumnType::Json | ColumnType::JsonBinary)
+        matches!(
+            kind,
+            ColumnType::String(_) | ColumnType::Text | ColumnType::Char(_) | ColumnType::Json | ColumnType::JsonBinary
+        )
     };
     let open = E::Column::iter().filter(|column| is_text(column) && column.privacy().is_none());
     open.map(|column| format!("{table}.{}", column.as_str())).collect()

@@ -262,7 +262,8 @@ impl Import {
         let Some(chunk) = self.chunks.recv().await else {
             return self.end_reading().await.map(|()| None);
         };
-        self.counts += write::write(&self.services, self.target, (self.lines_done, self.counts.rejected), &chunk).await?;
+        self.counts +=
+            write::write(&self.services, self.target, (self.lines_done, self.counts.rejected), &chunk).await?;
         self.lines_done = chunk.last_line;
         Ok(Some(Progress { bytes: self.bytes.get(), total_bytes: self.total_bytes, counts: self.counts }))
     }

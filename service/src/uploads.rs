@@ -58,7 +58,10 @@ pub enum UploadError {
     #[error("{0}")]
     NoRoom(String),
     /// Too many go on at the same time.
-    #[error("{} of your uploads are going on, or too many of all users together: wait until one has ended", limits::AT_ONCE_EACH)]
+    #[error(
+        "{} of your uploads are going on, or too many of all users together: wait until one has ended",
+        limits::AT_ONCE_EACH
+    )]
     Busy,
     /// A refusal or a fault.
     #[error(transparent)]

@@ -96,7 +96,9 @@ async fn a_list_becomes_a_file(site: Site) {
     let text =
         stranger.bare(Method::GET, &path(&site, &file)).send().await.expect("an answer").text().await.expect("a text");
     assert!(text.starts_with("\u{feff}email,name,status,opens\r\n"));
-    assert!(text.contains("\"named0@alpha.example\",\"'=HYPERLINK(\"\"http://evil.example\"\",\"\"x\"\")\",\"SENT\",0\r\n"));
+    assert!(
+        text.contains("\"named0@alpha.example\",\"'=HYPERLINK(\"\"http://evil.example\"\",\"\"x\"\")\",\"SENT\",0\r\n")
+    );
 
     for format in ["XLSX", "HTML", "TEXT"] {
         let file = export(&api, EXPORT, input(format)).await;

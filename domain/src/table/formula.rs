@@ -31,7 +31,9 @@ const fn separator(character: char) -> Option<Behind> {
     match character {
         ',' => Some(Behind::Comma),
         ';' | '\t' | '|' => Some(Behind::Separator),
-        '\n' | '\r' | '\u{b}' | '\u{c}' | '\u{1c}'..='\u{1e}' | '\u{85}' | '\u{2028}' | '\u{2029}' => Some(Behind::Line),
+        '\n' | '\r' | '\u{b}' | '\u{c}' | '\u{1c}'..='\u{1e}' | '\u{85}' | '\u{2028}' | '\u{2029}' => {
+            Some(Behind::Line)
+        }
         _ => None,
     }
 }
@@ -39,7 +41,13 @@ const fn separator(character: char) -> Option<Behind> {
 /// What programs drop before they look whether a cell is a formula: quotation marks, spaces, and what looks like nothing.
 fn is_dropped(character: char) -> bool {
     match character {
-        '"' | GUARD | '\u{ad}' | '\u{200b}'..='\u{200f}' | '\u{202a}'..='\u{202e}' | '\u{2060}'..='\u{206f}' | '\u{feff}' => true,
+        '"'
+        | GUARD
+        | '\u{ad}'
+        | '\u{200b}'..='\u{200f}'
+        | '\u{202a}'..='\u{202e}'
+        | '\u{2060}'..='\u{206f}'
+        | '\u{feff}' => true,
         _ => separator(character).is_none() && (character.is_whitespace() || character.is_control()),
     }
 }
@@ -146,7 +154,9 @@ mod tests {
             assert!(is_formula(text), "{text:?}");
             assert!(defuse(text).starts_with('\''), "{text:?}");
         }
-        for text in ["", "Erika", "1+1", "a=b", "<script>", "ä", "🙂", "'Quote", "a, b; c", "two\nlines", "two\r\n\r\nlines"] {
+        for text in
+            ["", "Erika", "1+1", "a=b", "<script>", "ä", "🙂", "'Quote", "a, b; c", "two\nlines", "two\r\n\r\nlines"]
+        {
             assert_eq!(defuse(text), text);
         }
     }

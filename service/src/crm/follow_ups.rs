@@ -466,7 +466,12 @@ impl Work<'_> {
     async fn confirm(&mut self, id: i64, state: i16, crm_id: Option<String>, error: Option<String>) -> Result<()> {
         let transaction = self.services.db.begin().await?;
         let sql = "UPDATE follow_up SET state = $2, crm_id = $3, error = $4 WHERE id = $1";
-        execute(&transaction, sql, [id.into(), state.into(), crm_id.into(), error.map(|error| cut(&error, MAX_MESSAGE)).into()]).await?;
+        execute(
+            &transaction,
+            sql,
+            [id.into(), state.into(), crm_id.into(), error.map(|error| cut(&error, MAX_MESSAGE)).into()],
+        )
+        .await?;
         if state == MADE {
             self.position.made.added += 1;
         } else {

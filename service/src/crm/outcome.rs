@@ -23,9 +23,11 @@ impl From<CrmError> for ServiceError {
                 seconds: retry_after.map_or(WAIT, i64::from).clamp(1, LONGEST_WAIT),
                 source: Some(source),
             },
-            CrmError::NoAccess(message) => {
-                Refusal::new(RefusalCode::Conflict, format!("the CRM does not let nachfass in: {}", cut(&message, MAX_MESSAGE))).into()
-            }
+            CrmError::NoAccess(message) => Refusal::new(
+                RefusalCode::Conflict,
+                format!("the CRM does not let nachfass in: {}", cut(&message, MAX_MESSAGE)),
+            )
+            .into(),
             CrmError::Refused(message) => {
                 Refusal::new(RefusalCode::Conflict, format!("the CRM refuses: {}", cut(&message, MAX_MESSAGE))).into()
             }

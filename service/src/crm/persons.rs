@@ -11,9 +11,9 @@ use super::people::PERSON;
 use crate::access::Reader;
 use crate::batch::{self, Batch};
 use crate::error::Result;
+use crate::recipients::RecipientKey;
 use crate::recipients::row::time;
 use crate::recipients::sql::{Cells, Sql};
-use crate::recipients::RecipientKey;
 use crate::subject::Subject;
 
 /// A person of the CRM.

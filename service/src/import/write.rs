@@ -385,11 +385,7 @@ impl Writing<'_> {
 }
 
 /// Writes down the lines that made no recipient.
-async fn report(
-    transaction: &DatabaseTransaction,
-    target: Target,
-    issues: impl Iterator<Item = Issue>,
-) -> Result<()> {
+async fn report(transaction: &DatabaseTransaction, target: Target, issues: impl Iterator<Item = Issue>) -> Result<()> {
     let mut batch = Batch::new(&[("line", Column::Big), ("content", Column::Text), ("reason", Column::Text)]);
     for issue in issues {
         batch.push([issue.line.into(), issue.content.into(), issue.reason.into()]);

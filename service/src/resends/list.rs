@@ -9,9 +9,9 @@ use entity::attempt;
 use crate::access::Reader;
 use crate::batch::{Batch, Column};
 use crate::error::Result;
+use crate::recipients::RecipientKey;
 use crate::recipients::row::{coded, reason, time};
 use crate::recipients::sql::Cells;
-use crate::recipients::RecipientKey;
 
 /// What became of a recipient when the campaign was sent to it before.
 #[derive(Clone, Debug, PartialEq, Eq)]

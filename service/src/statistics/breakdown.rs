@@ -222,14 +222,7 @@ impl Reader {
         let (id, campaign, url) = (cells.take()?, cells.take()?, cells.take::<String>()?);
         let (clicks, clickers) = (cells.take()?, cells.take()?);
         let url = if self.subject.sees_personal_data() { url } else { public_link(&url, clickers) };
-        Ok(TrackedLink {
-            id,
-            campaign,
-            url,
-            clicks,
-            clickers,
-            machine_clicks: cells.take()?,
-        })
+        Ok(TrackedLink { id, campaign, url, clicks, clickers, machine_clicks: cells.take()? })
     }
 
     /// Runs a statement and reads each of its rows.

@@ -184,7 +184,10 @@ impl Reader {
     fn campaign_list(&self, query: &CampaignQuery) -> Result<List> {
         let mut condition = Sql::new("TRUE");
         if !query.filter.states.is_empty() {
-            condition.push(" AND c.state IN (").bind_all(query.filter.states.iter().map(|state| state.code())).push(")");
+            condition
+                .push(" AND c.state IN (")
+                .bind_all(query.filter.states.iter().map(|state| state.code()))
+                .push(")");
         }
         if let Some(search) = query.filter.search.as_deref().map(str::trim).filter(|search| !search.is_empty()) {
             if search.chars().count() > MAX_SEARCH {
@@ -192,7 +195,10 @@ impl Reader {
                 return Err(Refusal::field(RefusalCode::Invalid, &["filter", "search"], message).into());
             }
             let pattern = containing(&search.to_lowercase());
-            condition.push(" AND (lower(c.name) LIKE ").bind(pattern.clone()).push(" ESCAPE '\\' OR lower(c.key) LIKE ");
+            condition
+                .push(" AND (lower(c.name) LIKE ")
+                .bind(pattern.clone())
+                .push(" ESCAPE '\\' OR lower(c.key) LIKE ");
             condition.bind(pattern).push(" ESCAPE '\\')");
             if !self.subject.sees_personal_data() {
                 // What is not shown cannot be searched for.

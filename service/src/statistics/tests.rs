@@ -4,10 +4,10 @@ use domain::campaign::CampaignState;
 use domain::{BounceClass, Timestamp};
 
 use super::*;
-use domain::privacy::HIDDEN;
 use crate::recipients::paging::PageArgs;
 use crate::recipients::tests::fixture::{CAMPAIGN, Fixture};
 use crate::subject::Role;
+use domain::privacy::HIDDEN;
 
 const HOUR: i64 = Timestamp::HOUR;
 

@@ -83,8 +83,7 @@ fn no_room(result: Result<String, UploadError>, words: &str) {
 #[tokio::test]
 async fn each_user_and_all_together_have_so_much_room() {
     for fixture in Fixture::each().await {
-        let limits =
-            FileLimits { user_files: 3, user_bytes: 10 << 20, total_bytes: 12 << 20, ..FileLimits::default() };
+        let limits = FileLimits { user_files: 3, user_bytes: 10 << 20, total_bytes: 12 << 20, ..FileLimits::default() };
         let (one, other) = (marketer(&fixture, "user:1", limits), marketer(&fixture, "user:2", limits));
         for _ in 0..3 {
             send(&one, 1).await.expect("room");

@@ -76,8 +76,7 @@ async fn campaign(api: &Api, key: &str) -> String {
     made["createCampaign"]["campaign"]["id"].as_str().unwrap_or_else(|| panic!("{made}")).to_owned()
 }
 
-const IMPORT: &str =
-    "mutation($input: ImportRecipientsInput!) { importRecipients(input: $input) { job { id } userErrors { message } } }";
+const IMPORT: &str = "mutation($input: ImportRecipientsInput!) { importRecipients(input: $input) { job { id } userErrors { message } } }";
 
 /// The job, once it is over.
 async fn over(api: &Api, job: &str) -> Value {
@@ -121,7 +120,8 @@ async fn imports_of_any_shape_stay_within_bounds(site: Site) {
         let upload = upload(&api, file, true).await;
         let job = import(&api, &campaign, &upload).await;
         let result = &job["result"];
-        let taken = [&result["added"], &result["unchanged"], &result["skipped"]].map(|count| count.as_i64().unwrap_or(0));
+        let taken =
+            [&result["added"], &result["unchanged"], &result["skipped"]].map(|count| count.as_i64().unwrap_or(0));
         let is_refused = job["state"] == "FAILED" && job["error"].as_str().is_some_and(|error| error.contains("line "));
         assert!(is_refused || taken.iter().sum::<i64>() >= added, "{what}: {job}");
         let process = first(&mut running);
@@ -160,7 +160,8 @@ async fn what_unpacks_to_too_much_is_refused(site: Site) {
     assert_eq!(import(&api, &campaign, &again).await["result"]["unchanged"], 1);
     // And of corrections.
     let bomb = packed(&[("old,new\n", 1), ("\n", 1 << 30)]);
-    let query = "mutation($id: ID!) { importCorrections(input: { uploadId: $id }) { job { id } userErrors { message } } }";
+    let query =
+        "mutation($id: ID!) { importCorrections(input: { uploadId: $id }) { job { id } userErrors { message } } }";
     let begun = api.ask(query, json!({ "id": upload(&api, bomb, true).await })).await;
     let job = over(&api, begun["importCorrections"]["job"]["id"].as_str().expect("a job")).await;
     assert!(job["error"].as_str().is_some_and(|error| error.contains("8388608 bytes")), "{job}");
@@ -176,7 +177,8 @@ async fn the_report_of_an_import_has_an_end(site: Site) {
     let file = upload(&api, "email,name\n".to_owned() + &",nobody\n".repeat(rejected), false).await;
     assert_eq!(import(&api, &campaign, &file).await["result"]["rejected"], rejected);
     let file = upload(&api, "old,new\n".to_owned() + &"x@example.com,nonsense\n".repeat(rejected), false).await;
-    let query = "mutation($id: ID!) { importCorrections(input: { uploadId: $id }) { job { id } userErrors { message } } }";
+    let query =
+        "mutation($id: ID!) { importCorrections(input: { uploadId: $id }) { job { id } userErrors { message } } }";
     let begun = api.ask(query, json!({ "id": file })).await;
     let id = begun["importCorrections"]["job"]["id"].as_str().expect("a job").to_owned();
     assert_eq!(over(&api, &id).await["result"]["rejected"], rejected);
@@ -270,7 +272,10 @@ async fn texts_with_nul_leave_no_job_running(site: Site) {
             assert!(job["state"] == "FAILED" || job["state"] == "SUCCEEDED", "{job}");
             assert!(job["error"].as_str().is_none_or(|error| !error.contains('\0') && error.len() < 10_000), "{job}");
         } else {
-            assert!(answer["errors"].is_array() || answer["data"]["importRecipients"]["userErrors"][0].is_object(), "{answer}");
+            assert!(
+                answer["errors"].is_array() || answer["data"]["importRecipients"]["userErrors"][0].is_object(),
+                "{answer}"
+            );
         }
     }
     let job = import(&api, &campaign, &file).await;
@@ -451,7 +456,11 @@ async fn what_was_exported_is_imported_unchanged(site: Site) {
     site.write("exported.csv", &file);
     for (key, counts) in [("spring", [0, FORMULAS.len()]), ("autumn", [FORMULAS.len(), 0])] {
         let imported = site.run_json(["import", "--campaign", key, "--json", "exported.csv"]);
-        assert_eq!([&imported["imported"], &imported["unchanged"]], counts.map(|count| json!(count)).each_ref(), "{imported}");
+        assert_eq!(
+            [&imported["imported"], &imported["unchanged"]],
+            counts.map(|count| json!(count)).each_ref(),
+            "{imported}"
+        );
         let id = imported["campaignId"].as_str().expect("an id");
         let query = "query($id: ID!) { campaign(id: $id) { recipients(first: 100) { nodes { email name company } } } }";
         let found = api.ask(query, json!({ "id": id })).await;
@@ -467,7 +476,8 @@ async fn what_was_exported_is_imported_unchanged(site: Site) {
 async fn strangers_are_told_nothing_about_the_installation(site: Site) {
     let _running = site.start().await;
     let stranger = site.stranger();
-    let words = [env!("CARGO_PKG_VERSION"), "database", "queue", "redis", "sqlite", "postgres", "actix", "in memory", "migrat"];
+    let words =
+        [env!("CARGO_PKG_VERSION"), "database", "queue", "redis", "sqlite", "postgres", "actix", "in memory", "migrat"];
     for (method, path) in [
         (Method::GET, "/"),
         (Method::GET, "/nothing"),
@@ -489,7 +499,8 @@ async fn strangers_are_told_nothing_about_the_installation(site: Site) {
         let answer = stranger.bare(method.clone(), path).send().await.expect("an answer");
         let (status, headers) = (answer.status(), format!("{:?}", answer.headers()).to_lowercase());
         let text = answer.text().await.expect("a text").to_lowercase();
-        let told: Vec<&str> = words.iter().copied().filter(|word| text.contains(word) || headers.contains(word)).collect();
+        let told: Vec<&str> =
+            words.iter().copied().filter(|word| text.contains(word) || headers.contains(word)).collect();
         assert!(told.is_empty(), "{method} {path} ({status}): {told:?} in {text} {headers}");
         assert!(!headers.contains("\"server\""), "{headers}");
         if path.starts_with("/nothing") {
@@ -497,7 +508,8 @@ async fn strangers_are_told_nothing_about_the_installation(site: Site) {
         }
     }
     let admin = site.client("admin");
-    let ready: Value = admin.request(Method::GET, "/readyz").send().await.expect("an answer").json().await.expect("JSON");
+    let ready: Value =
+        admin.request(Method::GET, "/readyz").send().await.expect("an answer").json().await.expect("JSON");
     assert_eq!(ready, json!({ "status": "ready", "database": "ready", "queue": "in memory" }));
     let page = admin.request(Method::GET, "/").send().await.expect("an answer").text().await.expect("a text");
     assert!(page.contains(env!("CARGO_PKG_VERSION")));

@@ -50,7 +50,8 @@ async fn a_mapping_with_nul_fails_its_import() {
         let content = stream::iter([std::io::Result::Ok("email\nerika@example.com\n")]);
         let upload = marketer.store_upload(content, Announced::default()).await.expect("stored");
         let mapping = Mapping::from([(Field::Name, format!("a\0b{}", "x".repeat(10_000)))]);
-        let job = marketer.import_recipients(campaign.expect("made").id, &upload.id, None, mapping).await.expect("ordered");
+        let job =
+            marketer.import_recipients(campaign.expect("made").id, &upload.id, None, mapping).await.expect("ordered");
         crate::jobs::run(&site.deps, job.id, &CancellationToken::new()).await;
         let (state, attempts, error) = outcome(&site, job.id).await;
         assert_eq!((state, attempts), (4, 1), "{error}");

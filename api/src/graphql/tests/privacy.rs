@@ -158,8 +158,7 @@ async fn walk(fixture: &Fixture, personal: &[&'static str]) -> Vec<&'static str>
     seen_by_admins
 }
 
-const RULE: &str =
-    "mutation { saveReminderRule(input: { name: \"x\", campaignNamePattern: \"*\", afterHours: 0 }) { userErrors { code } } }";
+const RULE: &str = "mutation { saveReminderRule(input: { name: \"x\", campaignNamePattern: \"*\", afterHours: 0 }) { userErrors { code } } }";
 
 #[tokio::test]
 async fn a_viewer_sees_no_personal_data_anywhere() {
@@ -172,7 +171,8 @@ async fn a_viewer_sees_no_personal_data_anywhere() {
 }
 
 /// Columns whose texts are read as something, and those whose rows are found by them.
-const STRUCTURED: &[&str] = &["job.payload", "job.result", "job.position", "delivery.headers", "user_account.email_key"];
+const STRUCTURED: &[&str] =
+    &["job.payload", "job.result", "job.position", "delivery.headers", "user_account.email_key"];
 
 /// What stands in a column, by its kind: rows that must differ do.
 fn marker(table: &str, column: &str, privacy: Privacy) -> String {
@@ -191,7 +191,9 @@ async fn a_viewer_sees_no_text_of_a_personal_column() {
     let fixture = Fixture::with(3).await;
     fixture.ask(Role::Marketer, RULE, json!({})).await;
     let run = async |sql: &str| {
-        service::db::execute(fixture.services.db().write(), sql, []).await.unwrap_or_else(|error| panic!("{sql}: {error}"))
+        service::db::execute(fixture.services.db().write(), sql, [])
+            .await
+            .unwrap_or_else(|error| panic!("{sql}: {error}"))
     };
     for sql in [
         "INSERT INTO crm_sync (subject, last_at, last_error) VALUES ('persons', 1, 'x')",
@@ -211,7 +213,10 @@ async fn a_viewer_sees_no_text_of_a_personal_column() {
         if privacy != Privacy::Plain && !STRUCTURED.contains(&format!("{table}.{column}").as_str()) {
             let marker = marker(table, column, privacy);
             // Where nothing stands, something may; a null in a key of its own stays.
-            run(&format!("UPDATE {table} SET {column} = {marker} WHERE {column} IS NOT NULL OR '{table}' = 'recipient'")).await;
+            run(&format!(
+                "UPDATE {table} SET {column} = {marker} WHERE {column} IS NOT NULL OR '{table}' = 'recipient'"
+            ))
+            .await;
             marked += 1;
         }
     }
@@ -228,7 +233,9 @@ async fn every_query_is_asked() {
     let query = types.iter().find(|kind| kind["name"] == "Query").expect("the queries");
     for field in query["fields"].as_array().expect("fields") {
         let name = field["name"].as_str().expect("a name");
-        let is_asked = |document: &String| document.starts_with(&format!("{{ {name} ")) || document.starts_with(&format!("{{ {name}("));
+        let is_asked = |document: &String| {
+            document.starts_with(&format!("{{ {name} ")) || document.starts_with(&format!("{{ {name}("))
+        };
         assert!(documents.iter().any(is_asked), "{name}: add a document that asks for it");
     }
 }

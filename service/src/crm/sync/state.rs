@@ -90,7 +90,9 @@ impl Reader {
                 read_until: time(1)?,
                 complete_at: time(2)?,
                 tried_at: time(3)?,
-                error: row.try_get_by_index::<Option<String>>(4)?.map(|error| self.subject.masked(Column::LastError, error)),
+                error: row
+                    .try_get_by_index::<Option<String>>(4)?
+                    .map(|error| self.subject.masked(Column::LastError, error)),
                 job: row.try_get_by_index(5)?,
             });
         }

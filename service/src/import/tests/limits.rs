@@ -96,7 +96,8 @@ async fn objects_that_are_too_much_cost_their_lines_only() {
         );
         let result = fixture.import(content).await;
         assert_eq!(counts(&result), [1, 0, 0, 0, 5]);
-        let words = ["more than 16 deep", "more than 5000 values", "600 columns", "1000 characters", "65536 bytes together"];
+        let words =
+            ["more than 16 deep", "more than 5000 values", "600 columns", "1000 characters", "65536 bytes together"];
         for ((line, reason), (at, words)) in reasons(&fixture).await.iter().zip((1_i64..).zip(words)) {
             // The keys of the third line and the address.
             let words = words.replace("600", "601");
