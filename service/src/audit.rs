@@ -76,7 +76,7 @@ fn entry(
         at: Set(at.micros()),
         subject: Set(subject.id.clone()),
         action: Set(action.to_owned()),
-        object: Set(cut(&object, MAX_OBJECT)),
+        object: Set(if object.len() > MAX_OBJECT { cut(&object, MAX_OBJECT) } else { object }),
         detail: Set(detail.map(ToString::to_string)),
     }
 }

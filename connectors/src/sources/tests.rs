@@ -129,7 +129,8 @@ async fn a_topic_alone_proves_nothing() {
 async fn what_headers_show_is_seen_without_the_body() {
     let hex = "0".repeat(64);
     let hmac = [("x-nachfass-timestamp", "1767225600"), ("x-nachfass-signature", hex.as_str())];
-    let cases: [(&str, &str, &[(&str, &str)], bool); 27] = [
+    type Headers<'a> = &'a [(&'a str, &'a str)];
+    let cases: [(&str, &str, Headers<'_>, bool); 27] = [
         ("postmark", r#""basic_auth":["a:b"]"#, &[], false),
         ("postmark", r#""basic_auth":["a:b"]"#, &[("authorization", "Basic YTpi")], true),
         ("postmark", r#""basic_auth":["a:b"],"secrets":["s"]"#, &[("authorization", "Basic YTpi")], false),

@@ -275,7 +275,7 @@ fn read(
         if record.line <= after {
             continue;
         }
-        chunk.push(columns.read(record));
+        chunk.push(columns.read(&record));
         if chunk.len() >= CHUNK && chunks.blocking_send(std::mem::take(&mut chunk)).is_err() {
             return Ok(());
         }
@@ -317,7 +317,7 @@ impl Columns {
         }
     }
 
-    fn read(self, record: Record) -> Line {
+    fn read(self, record: &Record) -> Line {
         let content = match (&record.content, self) {
             (Err(reason), _) => Err(reason.clone()),
             (Ok(Content::Cells(cells)), Self::Places { old, new, reason }) => {

@@ -63,7 +63,7 @@ async fn the_events_of_a_recipient_come_in_their_order_with_the_final_verdict() 
         let seen =
             fixture.reader(Role::Viewer).recipient_events(RECIPIENT, &PageArgs::default()).await.expect("a page");
         assert!(seen.rows.iter().all(|event| event.diagnostic.is_none()));
-        assert_eq!(seen.rows[0].url.as_deref(), Some("https://example.com/a"));
+        assert_eq!(seen.rows[0].url.as_deref(), Some("https://example.com"), "the rest may name somebody");
         fixture.close().await;
     }
 }

@@ -109,7 +109,7 @@ async fn columns_come_in_the_order_in_which_they_are_asked_for() {
         let job =
             fixture.marketer().export_recipients(everybody(), ExportFormat::Csv, Some(columns)).await.expect("a job");
         fixture.work().await;
-        assert_eq!(fixture.file(&job).await.1, "\u{feff}opens,status,email\r\n0,SENT,Person1@example.com\r\n");
+        assert_eq!(fixture.file(&job).await.1, "\u{feff}opens,status,email\r\n0,\"SENT\",\"Person1@example.com\"\r\n");
         let job = fixture.marketer().export_recipients(everybody(), ExportFormat::Csv, None).await.expect("a job");
         fixture.work().await;
         let text = fixture.file(&job).await.1;
