@@ -72,9 +72,9 @@ fn load(path: Option<&std::path::Path>) -> Result<Config, anyhow::Error> {
 
 async fn with_config(command: Command, config: Config) -> ExitCode {
     let result = match command {
-        Command::Run(options) => serve::run(config, options).await,
-        Command::Demo(options) => serve::demo(config, options).await,
-        Command::Api(options) => serve::api(config, options).await,
+        Command::Run(options) => Box::pin(serve::run(config, options)).await,
+        Command::Demo(options) => Box::pin(serve::demo(config, options)).await,
+        Command::Api(options) => Box::pin(serve::api(config, options)).await,
         Command::Worker(options) => serve::worker(config, options).await,
         Command::Migrate { command, json } => small::migrate(&config, command, json).await,
         Command::Healthcheck => return small::healthcheck(&config).await,
