@@ -68,7 +68,7 @@ async fn figures_are_broken_down_by_domain_link_and_reason() {
         let links = marketer.links(CAMPAIGN, 9).await.expect("links");
         assert_eq!(links.iter().map(|link| (link.id, link.clicks)).collect::<Vec<_>>(), [(2, 5), (1, 0), (3, 0)]);
         assert_eq!(links[1].url, "https://example.com/a?t=erika");
-        assert_eq!(viewer.links(CAMPAIGN, 9).await.expect("links")[1].url, "https://example.com/a");
+        assert_eq!(viewer.links(CAMPAIGN, 9).await.expect("links")[1].url, "https://example.com");
 
         let reasons = viewer.bounce_reasons(CAMPAIGN).await.expect("reasons");
         let reason = |class, smtp_code, enhanced_code: Option<&str>, recipients| BounceReasonCount {

@@ -118,7 +118,7 @@ async fn fields_that_multiply_are_refused(site: Site) {
         format!("{{ campaigns {{ {} }} }}", "a ".repeat(20_000)),
         format!("{{ a(b: \"{}\") }}", "x".repeat(500_000)),
     ] {
-        assert_eq!(code(&api, &query).await, "TOO_COMPLEX", "{}", &query[..80]);
+        assert_eq!(code(&api, &query).await, "TOO_COMPLEX", "{}", query.get(..80).unwrap_or(&query));
     }
     // The standard introspection is served.
     let introspection =

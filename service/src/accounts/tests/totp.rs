@@ -54,7 +54,8 @@ async fn a_code_counts_once_and_one_step_early_or_late() {
         signed_in(try_code(&it, &late).await);
         assert!(matches!(try_code(&it, &late).await, SignInAnswer::CodeRefused), "it was used");
         let early = code(&it, &enrolment, 1);
-        signed_in(try_code(&it, &format!(" {} {} ", &early[..3], &early[3..])).await);
+        let (first, last) = early.split_at(3);
+        signed_in(try_code(&it, &format!(" {first} {last} ")).await);
         let present = code(&it, &enrolment, 0);
         assert!(matches!(try_code(&it, &present).await, SignInAnswer::CodeRefused), "a later one was used");
         it.test.close().await;
