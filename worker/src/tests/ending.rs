@@ -52,14 +52,14 @@ async fn hands_back(site: Site, again: Queues) {
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn what_runs_is_handed_back_with_a_queue_in_memory() {
     let Some(site) = Site::postgres(Queues::memory()).await else { return };
-    hands_back(site, Queues::memory()).await;
+    Box::pin(hands_back(site, Queues::memory())).await;
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn what_runs_is_handed_back_with_redis() {
     let Some(redis) = Redis::start().await else { return };
     let Some(site) = Site::postgres(redis.queues()).await else { return };
-    hands_back(site, redis.queues()).await;
+    Box::pin(hands_back(site, redis.queues())).await;
 }
 
 #[tokio::test]

@@ -143,7 +143,6 @@ async fn an_idle_session_is_over(site: Site) {
     }
 }
 
-#[expect(clippy::unused_async, reason = "tests in a mode are async")]
 async fn users_and_tokens_are_managed(site: Site) {
     let admin = "admin@kleinfirma.example";
     add(&site, admin, "admin");
