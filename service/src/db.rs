@@ -45,9 +45,9 @@ impl Db {
     pub async fn connect(options: &DbOptions) -> Result<Self, DbErr> {
         if options.url.starts_with("sqlite:") {
             let most = options.max_connections.clamp(2, 8);
-            let write = Database::connect(sqlite_options(&options.url, 1)).await?;
-            let read = Readers::open(&sqlite_options(&options.url, 1), most).await?;
-            let mut snapshots = sqlite_options(&options.url, most);
+            let write = Database::connect(sqlite_options(&options.url, 1, WRITER_CACHE)).await?;
+            let read = Readers::open(&sqlite_options(&options.url, 1, READER_CACHE), most).await?;
+            let mut snapshots = sqlite_options(&options.url, most, READER_CACHE);
             snapshots.min_connections(0).connect_lazy(true);
             return Ok(Self { write, read, snapshots: Database::connect(snapshots).await? });
         }
@@ -206,7 +206,11 @@ const BY_KEY: &str = "SET LOCAL enable_hashjoin = off; SET LOCAL enable_mergejoi
     SET LOCAL enable_material = off; SET LOCAL join_collapse_limit = 1; SET LOCAL max_parallel_workers_per_gather = 0; \
     SET LOCAL plan_cache_mode = force_custom_plan";
 
-fn sqlite_options(url: &str, connections: u32) -> ConnectOptions {
+/// How much of the file an SQLite connection keeps in memory: negative, in KiB. There are up to 16 that read.
+const WRITER_CACHE: &str = "-32768";
+const READER_CACHE: &str = "-16384";
+
+fn sqlite_options(url: &str, connections: u32, cache: &'static str) -> ConnectOptions {
     let mut options = ConnectOptions::new(url);
     options
         .max_connections(connections)
@@ -214,14 +218,14 @@ fn sqlite_options(url: &str, connections: u32) -> ConnectOptions {
         .acquire_timeout(Duration::from_secs(30))
         .test_before_acquire(false)
         .sqlx_logging(false)
-        .map_sqlx_sqlite_opts(|options| {
+        .map_sqlx_sqlite_opts(move |options| {
             options
                 .journal_mode(SqliteJournalMode::Wal)
                 // With WAL, NORMAL survives a crash of the program; FULL also survives a loss of power without losing the
                 // last commits, which the providers have been told are safe.
                 .synchronous(SqliteSynchronous::Full)
                 .busy_timeout(Duration::from_secs(30))
-                .pragma("cache_size", "-32768")
+                .pragma("cache_size", cache)
                 .pragma("temp_store", "memory")
         });
     options

@@ -33,9 +33,12 @@ impl Readers {
     /// Where it cannot be opened.
     pub async fn open(options: &ConnectOptions, count: u32) -> Result<Self, DbErr> {
         let first = open(options).await?;
+        // Those that nobody has needed for a while are closed, and their memory is free.
+        let mut seldom = options.clone();
+        seldom.min_connections(0);
         let mut more = Vec::new();
         for _ in 1..count {
-            more.push(open(options).await?);
+            more.push(open(&seldom).await?);
         }
         Ok(Self { first, more: more.into(), next: Arc::default() })
     }

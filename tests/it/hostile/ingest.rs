@@ -529,7 +529,7 @@ async fn a_body_of_too_many_events_is_kept_and_not_applied(ground: Site) {
     let refused = api.deliver(notification(&bounce(20_001))).await.expect("an answer");
     assert_eq!(refused.status(), 400);
     let said: Value = refused.json().await.expect("JSON");
-    assert!(said["error"]["message"].as_str().expect("a text").contains("too much for one delivery"), "{said}");
+    assert!(said["error"]["message"].as_str().expect("a text").contains("exceeds the limits of a delivery"), "{said}");
 
     let empty = vec![json!({ "type": "opened" }); 20_001];
     let refused = api.deliver(SHOP.sign(&json!(empty))).await.expect("an answer");
@@ -543,7 +543,7 @@ async fn a_body_of_too_many_events_is_kept_and_not_applied(ground: Site) {
     let unreadable = unreadable["deliveries"]["nodes"].as_array().expect("a list").clone();
     assert_eq!(unreadable.len(), 2, "kept, to be looked at and replayed");
     assert!(
-        unreadable.iter().all(|it| it["error"].as_str().expect("a reason").contains("too much for one delivery")),
+        unreadable.iter().all(|it| it["error"].as_str().expect("a reason").contains("exceeds the limits of a delivery")),
         "{unreadable:?}"
     );
     let partly = api.ask(query, json!({ "state": "PARTLY_APPLIED" })).await;
