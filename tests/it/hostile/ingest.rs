@@ -543,7 +543,9 @@ async fn a_body_of_too_many_events_is_kept_and_not_applied(ground: Site) {
     let unreadable = unreadable["deliveries"]["nodes"].as_array().expect("a list").clone();
     assert_eq!(unreadable.len(), 2, "kept, to be looked at and replayed");
     assert!(
-        unreadable.iter().all(|it| it["error"].as_str().expect("a reason").contains("exceeds the limits of a delivery")),
+        unreadable
+            .iter()
+            .all(|it| it["error"].as_str().expect("a reason").contains("exceeds the limits of a delivery")),
         "{unreadable:?}"
     );
     let partly = api.ask(query, json!({ "state": "PARTLY_APPLIED" })).await;
