@@ -51,7 +51,7 @@ pub(crate) use filter::RecipientFilterInput;
 pub use limits::json_nesting;
 #[cfg(feature = "fuzzing")]
 pub(crate) use node::Key;
-pub use schema::{Schema, build_schema, sdl};
+pub use schema::{SUBSCRIPTIONS_ONLY, Schema, build_schema, sdl};
 
 /// The id under which the API knows a campaign, for commands that name one.
 #[must_use]

@@ -2,8 +2,9 @@
 
 use std::sync::Arc;
 
+use async_graphql::parser::types::OperationType;
 use async_graphql::{
-    BatchRequest, BatchResponse, Context, Data, Executor, MergedObject, Request, Response, SDLExportOptions,
+    BatchRequest, BatchResponse, Context, Data, MergedObject, Request, Response, SDLExportOptions, ServerError,
     ValidationMode,
 };
 use futures::future::join_all;
@@ -35,6 +36,9 @@ struct QueryRoot(Query, CrmQuery, CorrectionQuery, UserQuery);
 struct MutationRoot(Mutation, CrmMutation, CorrectionMutation, UserMutation);
 
 type Inner = async_graphql::Schema<QueryRoot, MutationRoot, Subscription>;
+
+/// What a socket answers to any other operation than a subscription.
+pub const SUBSCRIPTIONS_ONLY: &str = "this socket is for subscriptions; send queries and mutations to POST /graphql";
 
 /// The schema, ready to execute requests; cheap to clone. The data of each request must hold a [`service::Access`].
 #[derive(Clone)]
@@ -108,24 +112,23 @@ impl Schema {
         }
     }
 
-    /// Executes a subscription (or anything else) whose session brings the [`Access`].
+    /// Executes a subscription whose session brings the [`Access`].
     pub fn execute_stream(&self, request: impl Into<Request>, session: Arc<Data>) -> BoxStream<'static, Response> {
         let mut request = request.into().data(Loaders::default());
-        match limits::check_variables(&request).and_then(|()| limits::read(&mut request)) {
-            Ok(_) => self.inner.execute_stream_with_session_data(request, session),
+        match read_subscription(&mut request) {
+            Ok(()) => self.inner.execute_stream_with_session_data(request, session),
             Err(error) => Box::pin(futures::stream::once(async { Response::from_errors(vec![error]) })),
         }
     }
 }
 
-impl Executor for Schema {
-    async fn execute(&self, request: Request) -> Response {
-        Self::execute(self, request).await
+/// Reads a document whose operations all have to be subscriptions.
+fn read_subscription(request: &mut Request) -> std::result::Result<(), ServerError> {
+    let document = limits::read(request)?;
+    if !document.operations.iter().all(|(_, operation)| operation.node.ty == OperationType::Subscription) {
+        return Err(ServerError::new(SUBSCRIPTIONS_ONLY, None));
     }
-
-    fn execute_stream(&self, request: Request, session: Option<Arc<Data>>) -> BoxStream<'static, Response> {
-        Self::execute_stream(self, request, session.unwrap_or_default())
-    }
+    limits::check_variables(request)
 }
 
 /// What the subject of the request may do.

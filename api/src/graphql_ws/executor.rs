@@ -3,17 +3,13 @@
 use std::future::ready;
 use std::sync::{Arc, OnceLock};
 
-use async_graphql::parser::types::OperationType;
 use async_graphql::{Data, Executor, Request, Response, ServerError};
 use futures::StreamExt;
 use futures::stream::{self, BoxStream};
 
 use super::Accepted;
 use crate::AppState;
-use crate::graphql::Schema;
-use crate::graphql::limits;
-
-const SUBSCRIPTIONS_ONLY: &str = "this socket is for subscriptions; send queries and mutations to POST /graphql";
+use crate::graphql::SUBSCRIPTIONS_ONLY;
 
 /// The schema, for one socket. Queries and mutations go over HTTP, where their time is limited.
 #[derive(Clone)]
@@ -40,7 +36,7 @@ impl Executor for Subscriptions {
             return once(refuse("too many subscriptions of this account: complete one first"));
         };
         let schema = self.state.schema.clone();
-        let responses = self.state.graphql.stream(move |_| subscribe(&schema, request, data));
+        let responses = self.state.graphql.stream(move |_| schema.execute_stream(request, data.unwrap_or_default()));
         responses
             .map(move |response| {
                 let _held_until_the_end = &permit;
@@ -48,18 +44,6 @@ impl Executor for Subscriptions {
             })
             .boxed()
     }
-}
-
-/// Reads the document and begins its subscription, on a thread for such work.
-fn subscribe(schema: &Schema, mut request: Request, data: Option<Arc<Data>>) -> BoxStream<'static, Response> {
-    let document = match limits::read(&mut request) {
-        Ok(document) => document,
-        Err(error) => return once(Response::from_errors(vec![error])),
-    };
-    if !document.operations.iter().all(|(_, operation)| operation.node.ty == OperationType::Subscription) {
-        return once(refuse(SUBSCRIPTIONS_ONLY));
-    }
-    Executor::execute_stream(schema, request, data)
 }
 
 fn once(response: Response) -> BoxStream<'static, Response> {

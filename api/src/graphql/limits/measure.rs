@@ -41,7 +41,7 @@ pub fn check(document: &ExecutableDocument) -> Result<(), ServerError> {
     usage.check()
 }
 
-/// The selection sets that something may start at: those of operations, and of fragments that may be spread nowhere.
+/// The selection sets of the operations.
 fn roots(document: &ExecutableDocument) -> impl Iterator<Item = &SelectionSet> {
     document.operations.iter().map(|(_, operation)| &operation.node.selection_set.node)
 }
