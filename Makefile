@@ -1,6 +1,6 @@
 # What one does with this repository; `make help` lists it.
 .DEFAULT_GOAL := help
-.PHONY: help run test kill-test chaos crm-test fuzz check bench schema fmt tools
+.PHONY: help run test kill-test chaos crm-test attack fuzz check bench schema fmt tools
 
 help: ## this list
 	@sed -n 's/^\([a-z-]*\):.*## \(.*\)/make \1\t\2/p' Makefile
@@ -29,6 +29,11 @@ crm-test: tools ## 200,000 persons read from a CRM outside, 100,000 put on a sel
 		cargo nextest run -p nachfass --test it persons_are_read --no-capture
 	@NACHFASS_TEST_CRM=100000 scripts/services.sh run \
 		cargo nextest run -p nachfass --test it everybody_gets_on --no-capture
+
+attack: tools ## attack the release build: others must be served within a second, memory stay below 400 MB
+	cargo build --release
+	@NACHFASS_TEST_PROGRAM=$${CARGO_TARGET_DIR:-$(CURDIR)/target}/release/nachfass scripts/services.sh run \
+		cargo nextest run --workspace -E 'binary(it) & test(/^hostile/)' --test-threads 1 --success-output final $(ARGS)
 
 fuzz: ## feed every target hostile input for SECONDS each; TARGETS="email time" for some of them (docs/FUZZING.md)
 	@scripts/fuzz.sh $(or $(SECONDS),30) $(TARGETS)

@@ -2,20 +2,25 @@
 //!
 //! The request is read here and not by an adapter: a body of one kind only, so that no form of another site can send one, and
 //! limits on its size, the number of operations and the time they take. It is executed by [`crate::graphql_threads`], and dropped there
-//! when its time is up or the client hangs up. Whatever goes wrong is said as GraphQL says it.
+//! when its time is up or the client hangs up. What was executed before and asks for little, such as the figures of a campaign or a
+//! page of a list, is executed here: handing it over would cost more than the work. Whatever goes wrong is said as GraphQL says it.
+
+use std::panic::AssertUnwindSafe;
 
 use actix_web::http::StatusCode;
 use actix_web::http::header::{ACCEPT, CONTENT_TYPE};
 use actix_web::web::{Data, Payload};
 use actix_web::{HttpMessage, HttpRequest, HttpResponse, ResponseError};
-use async_graphql::{BatchRequest, BatchResponse, Response, Value};
+use async_graphql::{BatchRequest, BatchResponse, Request, Response, Value};
+use futures::FutureExt;
 use serde_json::json;
-use service::Services;
+use service::{Access, Services};
 
 use crate::AppState;
 use crate::auth::SignedIn;
 use crate::body;
 use crate::bounded::Bounded;
+use crate::concurrency::Heavy;
 use crate::errors::ApiError;
 use crate::graphql::json_nesting;
 use crate::graphql::limits::MAX_NESTING;
@@ -26,6 +31,10 @@ const BODY_LIMIT: usize = 1024 * 1024;
 
 /// The most operations in one request.
 const BATCH_LIMIT: usize = 10;
+
+/// The largest body, and the deepest JSON in it, of what is executed where it arrives.
+const LIGHT_BODY: usize = 8 * 1024;
+const LIGHT_NESTING: usize = 8;
 
 const JSON: &str = "application/json";
 const GRAPHQL_JSON: &str = "application/graphql-response+json";
@@ -69,6 +78,9 @@ async fn run(
         let _admitted = state.concurrency.admit(&subject).await?;
         let heavy = state.concurrency.heavy(&subject);
         let (schema, most) = (state.schema.clone(), state.options.max_response_bytes);
+        if let Some(response) = execute_light(state, &access, &heavy, &body).await? {
+            return write(&BatchResponse::Single(response), most);
+        }
         let work = async move |services: Services| {
             let batch = parse(&body)?.data(services.access(subject)).data(heavy);
             write(&Box::pin(schema.execute_batch(batch)).await, most)
@@ -76,6 +88,23 @@ async fn run(
         state.graphql.run(work).await.map_err(|panicked| ApiError::Fault(Box::new(panicked)))?
     };
     tokio::time::timeout(limit, executed).await.map_err(|_| ApiError::TimeLimit { seconds: limit.as_secs() })?
+}
+
+/// Executes a small request that asks for little; `None` where it does not.
+async fn execute_light(
+    state: &AppState,
+    access: &Access,
+    heavy: &Heavy,
+    body: &[u8],
+) -> Result<Option<Response>, ApiError> {
+    if body.len() > LIGHT_BODY || json_nesting(body) > LIGHT_NESTING {
+        return Ok(None);
+    }
+    let Ok(request) = serde_json::from_slice::<Request>(body) else { return Ok(None) };
+    let request = request.data(access.clone()).data(heavy.clone());
+    // A panic must not take along the thread's other connections.
+    let executed = AssertUnwindSafe(state.schema.execute_light(request)).catch_unwind().await;
+    executed.map_err(|_| ApiError::Fault("a resolver panicked".into()))
 }
 
 /// Writes a response, as far as the limit goes.

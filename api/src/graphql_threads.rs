@@ -50,7 +50,8 @@ impl GraphqlThreads {
         let mut threads = Vec::with_capacity(count);
         for number in 0..count.max(1) {
             let (services, stop) = (services.clone(), stop.clone());
-            let of = u32::try_from(count).unwrap_or(u32::MAX);
+            // As many threads speak HTTP, and have connections as well.
+            let of = u32::try_from(2 * count).unwrap_or(u32::MAX);
             let (started, wait) = oneshot::channel();
             std::thread::Builder::new().name(format!("graphql-{number}")).stack_size(STACK_BYTES).spawn(move || {
                 let runtime = Builder::new_current_thread().enable_all().build();

@@ -104,7 +104,12 @@ pub async fn serve(listener: TcpListener, mut state: AppState, shutdown: Cancell
     state.stopping = shutdown.clone();
     let threads = std::thread::available_parallelism().map_or(1, std::num::NonZero::get);
     let connections = Arc::new(Connections::new(&state.options));
-    let app = move || App::new().app_data(Data::new(state.clone())).configure(routes);
+    // The threads for GraphQL have connections as well.
+    let of = u32::try_from(2 * threads).unwrap_or(u32::MAX);
+    let app = move || {
+        let services = state.services.of_thread(of);
+        App::new().app_data(Data::new(AppState { services, ..state.clone() })).configure(routes)
+    };
     HttpServer::new(app)
         .workers(threads)
         .on_connect(move |stream, data| connections.accept(stream, data))

@@ -14,7 +14,7 @@ use std::time::{Duration, Instant};
 pub use api::Api;
 pub use process::{Process, answer};
 pub use proxy::Proxy;
-pub use site::{Mode, Running, Site};
+pub use site::{Mode, Running, Site, other_program, program_file};
 pub use source::{Posting, Source};
 
 /// As long a state may take to come about; much longer than it does, because machines are sometimes busy.

@@ -7,7 +7,69 @@ mod graphql;
 mod ingest;
 mod supply;
 
-use crate::harness::Process;
+use std::time::{Duration, Instant};
+
+use reqwest::{Method, StatusCode};
+use serde_json::json;
+use tokio::sync::oneshot;
+use tokio::task::JoinHandle;
+
+use crate::harness::{Api, Process, Running, other_program};
+
+/// As much memory as a process may take while it is attacked, in bytes.
+pub(crate) const MOST_MEMORY: u64 = 400_000_000;
+
+/// As long as others may have to wait while the program is attacked. Where a release build is attacked (`make attack`), the tests run
+/// one after the other; otherwise they run side by side on few cores, in a build without optimisation.
+pub(crate) fn patience() -> Duration {
+    if other_program().is_some() { Duration::from_secs(1) } else { Duration::from_secs(10) }
+}
+
+/// Other clients, who ask for `/healthz` and a simple query again and again while the program is attacked.
+pub(crate) struct Others {
+    stop: oneshot::Sender<()>,
+    watcher: JoinHandle<Duration>,
+}
+
+impl Others {
+    /// They begin, with the rights of this client: not the one who attacks.
+    pub(crate) fn begin(api: &Api) -> Self {
+        let (stop, mut stopped) = oneshot::channel::<()>();
+        let api = api.clone();
+        let watcher = tokio::spawn(async move {
+            let mut longest = Duration::ZERO;
+            loop {
+                let began = Instant::now();
+                assert_eq!(api.bare(Method::GET, "/healthz").send().await.expect("an answer").status(), StatusCode::OK);
+                longest = longest.max(began.elapsed());
+                let began = Instant::now();
+                let answer = api.ask("{ viewer { name } }", json!({})).await;
+                assert!(answer["viewer"]["name"].is_string(), "{answer}");
+                longest = longest.max(began.elapsed());
+                tokio::select! {
+                    _ = &mut stopped => return longest,
+                    () = tokio::time::sleep(Duration::from_millis(20)) => {}
+                }
+            }
+        });
+        Self { stop, watcher }
+    }
+
+    /// The attack is over: fails where one of them was not served in time, or a process has died or taken much memory.
+    pub(crate) async fn assert_served(self, running: &mut Running<'_>) {
+        self.stop.send(()).expect("they still ask");
+        let longest = self.watcher.await.expect("they were served");
+        assert!(longest < patience(), "others waited {longest:?}");
+        let mut peaks = String::new();
+        for (name, process) in running.processes() {
+            process.check();
+            let peak = peak_memory(process);
+            assert!(peak < MOST_MEMORY, "{name} took {} MB", peak / 1_000_000);
+            peaks += &format!(" {name} {} MB", peak / 1_000_000);
+        }
+        println!("others waited at most {longest:?}; memory:{peaks}");
+    }
+}
 
 /// The most memory that a process has used so far, in bytes (`VmHWM`); Linux only.
 pub(crate) fn peak_memory(process: &Process) -> u64 {

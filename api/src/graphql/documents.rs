@@ -22,6 +22,28 @@ pub struct Documents(Cache<String, Document>);
 struct Document {
     parsed: ExecutableDocument,
     validity: Validity,
+    lightness: Lightness,
+}
+
+/// Whether a document may be executed where its request arrives: [`limits::is_light`], and not found to ask for more.
+#[derive(Clone, Default)]
+pub struct Lightness(Option<Arc<AtomicBool>>);
+
+impl Lightness {
+    fn of(query: &str, document: &ExecutableDocument) -> Self {
+        Self(limits::is_light(query, document).then(Arc::default))
+    }
+
+    fn is_light(&self) -> bool {
+        self.0.as_ref().is_some_and(|heavy| !heavy.load(Ordering::Relaxed))
+    }
+
+    /// With some variables it asks for more than [`limits::LIGHT_COMPLEXITY`].
+    pub fn disprove(&self) {
+        if let Some(heavy) = &self.0 {
+            heavy.store(true, Ordering::Relaxed);
+        }
+    }
 }
 
 /// Whether a document is known to be valid. Executing one that was executed before need not ask again for types, fields and
@@ -72,7 +94,7 @@ impl Documents {
     /// Where it is no GraphQL, or beyond a limit.
     pub async fn prepare(&self, mut request: Request) -> Result<(Request, Validity), ServerError> {
         limits::check_variables(&request)?;
-        if let Some(Document { parsed, validity }) = self.0.get(request.query.as_str()).await {
+        if let Some(Document { parsed, validity, .. }) = self.0.get(request.query.as_str()).await {
             request.set_parsed_query(parsed);
             return Ok((request, validity));
         }
@@ -80,8 +102,24 @@ impl Documents {
         if request.query.len() > MAX_KEPT_LENGTH {
             return Ok((request, Validity::default()));
         }
-        let validity = Validity::unknown(&parsed);
-        self.0.insert(request.query.clone(), Document { parsed, validity: validity.clone() }).await;
+        let (validity, lightness) = (Validity::unknown(&parsed), Lightness::of(&request.query, &parsed));
+        self.0.insert(request.query.clone(), Document { parsed, validity: validity.clone(), lightness }).await;
         Ok((request, validity))
+    }
+
+    /// The same for a document that is known to be valid and light; gives the request back otherwise.
+    ///
+    /// # Errors
+    /// Where the document is another one.
+    pub async fn prepare_light(&self, mut request: Request) -> Result<(Request, Lightness), Request> {
+        match self.0.get(request.query.as_str()).await {
+            Some(Document { parsed, validity, lightness })
+                if validity.is_known() && lightness.is_light() && limits::check_variables(&request).is_ok() =>
+            {
+                request.set_parsed_query(parsed);
+                Ok((request, lightness))
+            }
+            _ => Err(request),
+        }
     }
 }

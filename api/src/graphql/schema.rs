@@ -5,7 +5,7 @@ use std::sync::Arc;
 use async_graphql::parser::types::OperationType;
 use async_graphql::{
     BatchRequest, BatchResponse, Context, Data, MergedObject, Request, Response, SDLExportOptions, ServerError,
-    ValidationMode,
+    ValidationMode, Value,
 };
 use futures::future::join_all;
 use futures::stream::BoxStream;
@@ -46,6 +46,8 @@ pub struct Schema {
     inner: Inner,
     /// The same, for documents that are known to be valid.
     known: Inner,
+    /// The same, for documents that are known and ask for little.
+    light: Inner,
     /// The same, for operations that share a budget.
     batched: Inner,
     documents: Documents,
@@ -57,9 +59,10 @@ pub fn build_schema(changes: &Changes) -> Schema {
     let campaigns = KnownCampaigns::default();
     let prepare = |mode| builder().validation_mode(mode).data(changes.clone()).data(campaigns.clone());
     let (inner, known) = (prepare(ValidationMode::Strict).finish(), prepare(ValidationMode::Fast).finish());
-    // Not in the other two: with any extension, the library takes a slower way through each field.
+    let light = prepare(ValidationMode::Fast).limit_complexity(limits::LIGHT_COMPLEXITY).finish();
+    // Not in the others: with any extension, the library takes a slower way through each field.
     let batched = prepare(ValidationMode::Strict).extension(BudgetOfBatch).finish();
-    Schema { inner, known, batched, documents: Documents::default() }
+    Schema { inner, known, light, batched, documents: Documents::default() }
 }
 
 fn builder() -> async_graphql::SchemaBuilder<QueryRoot, MutationRoot, Subscription> {
@@ -93,6 +96,19 @@ impl Schema {
         errors::with_codes(response)
     }
 
+    /// Executes a request that brings its [`Access`] if it asks for little, so that it may be executed on any thread, and was executed
+    /// before; `None` otherwise.
+    pub async fn execute_light(&self, request: Request) -> Option<Response> {
+        let (request, lightness) = self.documents.prepare_light(request).await.ok()?;
+        let response = errors::with_codes(self.light.execute(request.data(Loaders::default())).await);
+        // Refused before it was begun: there is more room where others are executed.
+        if response.errors.iter().any(is_too_complex) {
+            lightness.disprove();
+            return None;
+        }
+        Some(response)
+    }
+
     /// Executes several requests, or one. Several have together what one may ask for.
     pub async fn execute_batch(&self, batch: BatchRequest) -> BatchResponse {
         match batch {
@@ -120,6 +136,11 @@ impl Schema {
             Err(error) => Box::pin(futures::stream::once(async { Response::from_errors(vec![error]) })),
         }
     }
+}
+
+fn is_too_complex(error: &ServerError) -> bool {
+    let code = error.extensions.as_ref().and_then(|extensions| extensions.get("code"));
+    error.path.is_empty() && code == Some(&Value::from("TOO_COMPLEX"))
 }
 
 /// Reads a document whose operations all have to be subscriptions.

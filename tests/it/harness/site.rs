@@ -1,7 +1,7 @@
 //! An installation of the program, in a folder of its own.
 
 use std::net::TcpListener;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
 use std::sync::atomic::{AtomicU16, Ordering};
 
@@ -213,9 +213,19 @@ impl Site {
 
 const SECOND_API: &str = "api-2";
 
+/// The file of the program: the build of the tests, or the one that `NACHFASS_TEST_PROGRAM` names (`make attack`: the release build).
+pub fn program_file() -> PathBuf {
+    other_program().unwrap_or_else(|| env!("CARGO_BIN_EXE_nachfass").into())
+}
+
+/// What `NACHFASS_TEST_PROGRAM` names.
+pub fn other_program() -> Option<PathBuf> {
+    std::env::var_os("NACHFASS_TEST_PROGRAM").map(PathBuf::from)
+}
+
 /// The program, with nothing of the environment of the tests that could change what it does.
 pub fn program(folder: &Path) -> Command {
-    let mut command = Command::new(env!("CARGO_BIN_EXE_nachfass"));
+    let mut command = Command::new(program_file());
     let ours = |name: &str| name.starts_with("NACHFASS_") || ["DATABASE_URL", "REDIS_URL", "RUST_LOG"].contains(&name);
     for (name, _) in std::env::vars().filter(|(name, _)| ours(name)) {
         command.env_remove(name);

@@ -11,7 +11,7 @@ use tokio_tungstenite::tungstenite::Message;
 use tokio_tungstenite::tungstenite::client::IntoClientRequest;
 use tokio_tungstenite::{MaybeTlsStream, WebSocketStream, connect_async};
 
-use crate::harness::{Api, Process, Site, eventually};
+use crate::harness::{Api, Process, Site, eventually, program_file};
 
 type Socket = WebSocketStream<MaybeTlsStream<TcpStream>>;
 
@@ -53,10 +53,7 @@ async fn idle_connections_are_limited(site: Site) {
 
 async fn few_descriptors_are_enough_for_all_who_ask(site: Site) {
     let mut command = Command::new("prlimit");
-    command
-        .args(["--nofile=512:512", env!("CARGO_BIN_EXE_nachfass"), "run"])
-        .current_dir(site.folder())
-        .stdout(Stdio::null());
+    command.arg("--nofile=512:512").arg(program_file()).arg("run").current_dir(site.folder()).stdout(Stdio::null());
     let mut process = Process::start(&mut command, site.folder().join("run.log"));
     let stranger = site.stranger();
     eventually("it is ready", async || (stranger.readiness().await? == "ready").then_some(())).await;

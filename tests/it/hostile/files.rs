@@ -14,7 +14,7 @@ use reqwest::{Body, Method, StatusCode};
 use serde_json::{Value, json};
 
 use crate::harness::{Api, Process, Running, Site, Source, eventually};
-use crate::hostile::peak_memory;
+use crate::hostile::{MOST_MEMORY, Others, peak_memory};
 
 in_mode!(
     on_sqlite,
@@ -32,9 +32,6 @@ in_mode!(
     a_viewer_sees_no_address_in_whatever_spelling,
 );
 in_mode!(on_postgres, Postgres: imports_of_any_shape_stay_within_bounds, texts_with_nul_leave_no_job_running, uploads_have_a_quota);
-
-/// The most memory that the program may have used.
-const MOST_MEMORY: u64 = 400 << 20;
 
 const SHOP: Source = Source::generic("shop").creating("campaigns");
 
@@ -102,6 +99,7 @@ fn first<'a>(running: &'a mut Running<'_>) -> &'a mut Process {
 async fn imports_of_any_shape_stay_within_bounds(site: Site) {
     let mut running = site.start().await;
     let api = site.client("marketer");
+    let others = Others::begin(&site.client("viewer"));
     let campaign = campaign(&api, "spring").await;
     let good = "good@example.com,Erika\n";
     for (what, parts, added) in [
@@ -127,8 +125,9 @@ async fn imports_of_any_shape_stay_within_bounds(site: Site) {
         let process = first(&mut running);
         process.check();
         let peak = peak_memory(process);
-        assert!(peak < MOST_MEMORY, "{what}: {} MB", peak >> 20);
+        assert!(peak < MOST_MEMORY, "{what}: {} MB", peak / 1_000_000);
     }
+    others.assert_served(&mut running).await;
     assert_eq!(site.stranger().readiness().await.as_deref(), Some("ready"));
 }
 
@@ -144,6 +143,7 @@ async fn what_unpacks_to_too_much_is_refused(site: Site) {
     let site = site.with_more("[uploads]\nunpacked_mb = 8\n");
     let mut running = site.start().await;
     let api = site.client("marketer");
+    let others = Others::begin(&site.client("viewer"));
     let campaign = campaign(&api, "spring").await;
     let bomb = packed(&[("email,name\ngood@example.com,Erika\n", 1), ("\n", 1 << 30)]);
     let sent = upload(&api, bomb.clone(), true).await;
@@ -165,8 +165,7 @@ async fn what_unpacks_to_too_much_is_refused(site: Site) {
     let begun = api.ask(query, json!({ "id": upload(&api, bomb, true).await })).await;
     let job = over(&api, begun["importCorrections"]["job"]["id"].as_str().expect("a job")).await;
     assert!(job["error"].as_str().is_some_and(|error| error.contains("8388608 bytes")), "{job}");
-    let peak = peak_memory(first(&mut running));
-    assert!(peak < MOST_MEMORY, "{} MB", peak >> 20);
+    others.assert_served(&mut running).await;
 }
 
 async fn the_report_of_an_import_has_an_end(site: Site) {

@@ -6,13 +6,8 @@ use std::time::{Duration, Instant};
 use reqwest::{Method, StatusCode};
 use serde_json::{Value, json};
 
-use super::peak_memory;
+use super::{Others, patience};
 use crate::harness::{Api, Running, Site, eventually};
-
-/// As much memory as the program may take while it is attacked.
-const MEMORY: u64 = 400_000_000;
-/// As long another user may have to wait meanwhile. The tests run side by side on few cores, in a build without optimisation.
-const PATIENCE: Duration = Duration::from_secs(10);
 
 in_every_mode!(
     nested_literals_are_refused,
@@ -31,20 +26,9 @@ async fn code(api: &Api, query: &str) -> String {
     answer["errors"][0]["extensions"]["code"].as_str().unwrap_or_default().to_owned()
 }
 
-/// Others are served, and the processes live and are small.
-async fn assert_unharmed(api: &Api, running: &mut Running<'_>) {
-    let begun = Instant::now();
-    assert_eq!(api.bare(Method::GET, "/healthz").send().await.expect("an answer").status(), StatusCode::OK);
-    assert_eq!(api.ask("{ viewer { name } }", json!({})).await["viewer"]["name"], "viewer");
-    assert!(begun.elapsed() < PATIENCE, "{:?}", begun.elapsed());
-    for (name, process) in running.processes() {
-        process.check();
-        assert!(peak_memory(process) < MEMORY, "{name}");
-    }
-}
-
 async fn nested_literals_are_refused(site: Site) {
     let mut running = site.start().await;
+    let others = Others::begin(&site.client("admin"));
     let api = site.client("viewer");
     for depth in [3_000, 30_000] {
         for (open, close) in [("[", "]"), ("{a:", "}")] {
@@ -62,11 +46,12 @@ async fn nested_literals_are_refused(site: Site) {
             assert_eq!(code(&api, &query).await, "TOO_COMPLEX");
         }
     }
-    assert_unharmed(&api, &mut running).await;
+    others.assert_served(&mut running).await;
 }
 
 async fn nested_variables_are_refused(site: Site) {
     let mut running = site.start().await;
+    let others = Others::begin(&site.client("admin"));
     let api = site.client("viewer");
     for depth in [100, 1_000, 100_000] {
         for (open, close) in [("[", "]"), ("{\"and\":[", "]}")] {
@@ -83,11 +68,12 @@ async fn nested_variables_are_refused(site: Site) {
     let query =
         "query($filter: RecipientFilter) { campaigns { nodes { recipients(filter: $filter) { nodes { id } } } } }";
     api.graphql(json!({ "query": query, "variables": { "filter": filter } })).await;
-    assert_unharmed(&api, &mut running).await;
+    others.assert_served(&mut running).await;
 }
 
 async fn fragments_that_multiply_are_refused(site: Site) {
     let mut running = site.start().await;
+    let others = Others::begin(&site.client("admin"));
     let api = site.client("viewer");
     let fragments = (0..16).fold(String::new(), |mut text, index| {
         let next = index + 1;
@@ -101,12 +87,13 @@ async fn fragments_that_multiply_are_refused(site: Site) {
             assert!(!code(&api, &format!("{head}{tail}")).await.is_empty(), "{head} {last}");
         }
     }
-    assert!(begun.elapsed() < PATIENCE, "{:?}", begun.elapsed());
-    assert_unharmed(&api, &mut running).await;
+    assert!(begun.elapsed() < patience(), "{:?}", begun.elapsed());
+    others.assert_served(&mut running).await;
 }
 
 async fn fields_that_multiply_are_refused(site: Site) {
     let mut running = site.start().await;
+    let others = Others::begin(&site.client("admin"));
     let api = site.client("viewer");
     let repeated = |field: &str| format!("{{ {} }}", field.repeat(300));
     for query in [
@@ -126,11 +113,12 @@ async fn fields_that_multiply_are_refused(site: Site) {
     assert!(
         api.ask(introspection, json!({})).await["__schema"]["types"].as_array().is_some_and(|types| types.len() > 50)
     );
-    assert_unharmed(&api, &mut running).await;
+    others.assert_served(&mut running).await;
 }
 
 async fn a_batch_has_one_budget(site: Site) {
     let mut running = site.start().await;
+    let others = Others::begin(&site.client("admin"));
     let api = site.client("viewer");
     let costly =
         json!({ "query": "{ campaigns(first: 400) { nodes { id key name subject state sentAt createdAt } } }" });
@@ -140,11 +128,12 @@ async fn a_batch_has_one_budget(site: Site) {
     let codes: Vec<_> =
         refused.as_array().expect("a list").iter().map(|one| &one["errors"][0]["extensions"]["code"]).collect();
     assert!(codes.iter().filter(|code| **code == "TOO_COMPLEX").count() >= 2, "{codes:?}");
-    assert_unharmed(&api, &mut running).await;
+    others.assert_served(&mut running).await;
 }
 
 async fn null_characters_are_refused(site: Site) {
     let mut running = site.start().await;
+    let others = Others::begin(&site.client("admin"));
     let api = site.client("marketer");
     for query in [
         r#"{ campaigns(filter: { search: "a\u0000b" }) { nodes { id } } }"#,
@@ -155,12 +144,13 @@ async fn null_characters_are_refused(site: Site) {
     let query = "query($filter: CampaignFilter) { campaigns(filter: $filter) { nodes { id } } }";
     let variables = json!({ "filter": { "search": "a\0b" } });
     assert_eq!(api.refusal(query, variables).await, "BAD_REQUEST");
-    assert_unharmed(&site.client("viewer"), &mut running).await;
+    others.assert_served(&mut running).await;
 }
 
 async fn an_answer_ends_at_its_limit(site: Site) {
     let site = site.with_more("[limits]\nresponse_megabytes = 1\n");
     let mut running = site.start().await;
+    let others = Others::begin(&site.client("admin"));
     let api = site.client("viewer");
     let fields: String =
         (0..25).map(|index| format!(" f{index}: fields {{ name description args {{ name description }} }}")).collect();
@@ -171,7 +161,7 @@ async fn an_answer_ends_at_its_limit(site: Site) {
         let answer: Value = response.json().await.expect("JSON");
         assert_eq!(answer["errors"][0]["extensions"]["code"], "RESPONSE_TOO_LARGE");
     }
-    assert_unharmed(&api, &mut running).await;
+    others.assert_served(&mut running).await;
 }
 
 in_mode!(slow_on_sqlite, Sqlite: what_is_slow_ends_with_who_asked);
@@ -187,6 +177,7 @@ async fn what_is_slow_ends_with_who_asked(site: Site) {
     site.write("list.csv", csv);
     site.run(["import", "--campaign", "spring", "list.csv"]);
     let mut running = site.start().await;
+    let others = Others::begin(&site.client("admin"));
     let api = site.client("marketer");
     let campaign = api.ask("{ campaigns { nodes { id } } }", json!({})).await["campaigns"]["nodes"][0]["id"].clone();
     let searches: String = (0..12)
@@ -199,7 +190,6 @@ async fn what_is_slow_ends_with_who_asked(site: Site) {
             tokio::spawn(async move { request.send().await })
         });
         let asked: Vec<_> = asked.collect();
-        assert_unharmed(&site.client("viewer"), &mut running).await;
         for one in asked {
             // Most are given up; on a fast machine some may be answered.
             drop(one.await.expect("no panic"));
@@ -212,7 +202,7 @@ async fn what_is_slow_ends_with_who_asked(site: Site) {
         (cpu_ticks(&mut running) - before <= 10).then_some(())
     })
     .await;
-    assert_unharmed(&site.client("viewer"), &mut running).await;
+    others.assert_served(&mut running).await;
 }
 
 /// How long the processes have worked so far, in hundredths of a second.

@@ -33,12 +33,26 @@ pub fn check(document: &ExecutableDocument) -> Result<(), ServerError> {
             "a document may have {MAX_FRAGMENTS} fragments at most, and this one has {fragments}"
         )));
     }
-    Counting { document, known: HashMap::new() }.check()?;
+    let count = selections(document)?;
+    if count > MAX_SELECTIONS {
+        let message = format!(
+            "a document may have {MAX_SELECTIONS} fields with its fragments expanded at most, and this one has {count}"
+        );
+        return Err(too_complex(message));
+    }
     let mut usage = Usage::default();
     for set in roots(document) {
         usage.walk(document, set, Place::default())?;
     }
     usage.check()
+}
+
+/// How many fields, fragments and spreads a document has once its fragments are expanded.
+///
+/// # Errors
+/// As [`check`]: fragments that spread themselves, or nest too deep.
+pub fn selections(document: &ExecutableDocument) -> Result<u64, ServerError> {
+    Counting { document, known: HashMap::new() }.all()
 }
 
 /// The selection sets of the operations.
@@ -64,7 +78,7 @@ struct Counting<'a> {
 }
 
 impl<'a> Counting<'a> {
-    fn check(mut self) -> Result<(), ServerError> {
+    fn all(mut self) -> Result<u64, ServerError> {
         let document = self.document;
         let mut count: u64 = 0;
         for set in roots(document) {
@@ -76,13 +90,7 @@ impl<'a> Counting<'a> {
             let size = self.fragment(name, 0)?;
             count = count.saturating_add(if is_new { size } else { 0 });
         }
-        if count > MAX_SELECTIONS {
-            let message = format!(
-                "a document may have {MAX_SELECTIONS} fields with its fragments expanded at most, and this one has {count}"
-            );
-            return Err(too_complex(message));
-        }
-        Ok(())
+        Ok(count)
     }
 
     fn count(&mut self, set: &'a SelectionSet, level: usize) -> Result<u64, ServerError> {

@@ -266,3 +266,24 @@ async fn a_document_that_is_known_is_checked_all_the_same() {
         assert_eq!(answer.is_ok(), is_ok, "{:?}", answer.errors);
     }
 }
+
+#[tokio::test]
+async fn what_is_known_and_asks_for_little_is_light() {
+    let fixture = Fixture::with(3).await;
+    let query = "query($campaign: ID!, $first: Int) { campaign(id: $campaign) { recipients(first: $first) { nodes { id status } } } }";
+    let request =
+        |first: i32| fixture.request(Role::Marketer, query, json!({ "campaign": campaign(), "first": first }));
+    assert!(fixture.schema.execute_light(request(2)).await.is_none(), "not known yet");
+    let all = fixture.schema.execute(request(2)).await;
+    assert!(all.is_ok(), "{:?}", all.errors);
+    let light = fixture.schema.execute_light(request(2)).await.expect("it is known");
+    assert_eq!((light.data, light.errors.len()), (all.data, 0));
+    // An error of its own is an answer.
+    let unknown = json!({ "campaign": "nonsense", "first": 1 });
+    let refused = fixture.schema.execute_light(fixture.request(Role::Marketer, query, unknown)).await;
+    assert!(refused.is_some_and(|response| response.is_err()));
+    // As many rows are for the other threads, and so is the document from then on.
+    assert!(fixture.schema.execute_light(request(500)).await.is_none());
+    assert!(fixture.schema.execute(request(500)).await.is_ok());
+    assert!(fixture.schema.execute_light(request(2)).await.is_none());
+}

@@ -8,7 +8,7 @@ use serde_json::{Value, json};
 
 use super::{ERIKA, PASSWORD, add, code, cookies, sign_in, status};
 use crate::harness::{Api, Running, Site, eventually};
-use crate::hostile::peak_memory;
+use crate::hostile::{MOST_MEMORY, peak_memory};
 
 in_every_mode!(nobody_is_kept_out_by_somebody_elses_guessing);
 in_mode!(
@@ -100,7 +100,7 @@ async fn a_flood_of_sign_ins_is_bounded(site: Site) {
     assert!(slowest < Duration::from_secs(3), "{slowest:?}");
     for (_, process) in running.processes() {
         process.check();
-        assert!(peak_memory(process) < 400 * 1024 * 1024);
+        assert!(peak_memory(process) < MOST_MEMORY);
     }
     let admin = site.client("admin");
     let query = "{ auditLog(first: 1, filter: { action: \"session.refused\" }) { totalCount { value } } }";
