@@ -11,7 +11,7 @@ manifest="$project/Cargo.toml"
 # What `judge` allows and forbids: crate : ours it may use : others it must not (the beginnings of their names).
 # Everything outside of this table is refused, so that a new crate gets its place here.
 rules='
-nachfass   : api worker service connectors domain entity migration :
+nachfass   : api worker service connectors domain migration :
 api        : service domain            : sea- sqlx
 worker     : service domain            : sea- sqlx
 service    : domain entity             : actix- async-graphql apalis reqwest

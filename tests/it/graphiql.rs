@@ -31,6 +31,20 @@ async fn follow(browser: &mut Browser, text: &str) {
     browser.evaluate(&format!("{link}.click()")).await;
 }
 
+/// Runs the query of the tab. For a moment after a tab is chosen, GraphiQL still sends the name of the last one's operation.
+async fn run(browser: &mut Browser) -> Value {
+    for _ in 0..100 {
+        browser.evaluate("document.querySelector('.graphiql-execute-button').click()").await;
+        let answer = browser.until(&format!("{ANSWER}.includes('\"data\"') && {ANSWER}")).await;
+        let answer: Value = serde_json::from_str(answer.as_str().expect("a text")).expect("JSON");
+        let message = answer["errors"][0]["message"].as_str().unwrap_or_default();
+        if !message.starts_with("Unknown operation named") {
+            return answer;
+        }
+    }
+    panic!("GraphiQL goes on sending the name of another operation")
+}
+
 async fn the_schema_is_read_and_the_saved_queries_run(site: Site) {
     let Some(mut browser) = Browser::start().await else { return };
     site.write("spring.csv", "email\nada@alpha.example\n");
@@ -73,9 +87,7 @@ async fn the_schema_is_read_and_the_saved_queries_run(site: Site) {
             let open = "document.querySelector('[aria-label=Variables]').offsetHeight > 0";
             assert_eq!(browser.evaluate(open).await, json!(true), "the variables are in sight");
         }
-        browser.evaluate("document.querySelector('.graphiql-execute-button').click()").await;
-        let answer = browser.until(&format!("{ANSWER}.includes('\"data\"') && {ANSWER}")).await;
-        let answer: Value = serde_json::from_str(answer.as_str().expect("a text")).expect("JSON");
+        let answer = run(&mut browser).await;
         assert!(answer["errors"].is_null(), "{query}: {answer}");
         assert!(!answer.to_string().contains("\"message\""), "{query}: {answer}");
     }

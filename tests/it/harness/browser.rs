@@ -68,8 +68,11 @@ impl Browser {
 
     /// Waits until an expression yields something that JavaScript takes for true.
     pub async fn until(&mut self, expression: &str) -> Value {
-        // While a page is loaded, expressions fail that hold afterwards.
-        let guarded = format!("(() => {{ try {{ return ({expression}) || null }} catch {{ return null }} }})()");
+        // While a page is loaded, expressions fail that hold afterwards. What is an object of the page stays there.
+        let guarded = format!(
+            "(() => {{ try {{ const value = ({expression}); return typeof value === 'object' ? (value ? true : null) : value || null }} \
+             catch {{ return null }} }})()"
+        );
         eventually(expression, async || Some(self.evaluate(&guarded).await).filter(|value| !value.is_null())).await
     }
 
