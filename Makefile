@@ -13,7 +13,10 @@ run: ## build it and start everything with sample data: SQLite, queue in memory,
 	@echo
 	@cargo run --release --quiet -- demo
 
-test: tools ## all tests, with a PostgreSQL and a Redis of their own; ARGS="-p domain bounce" for some of them
+test: tools ## all tests, with a PostgreSQL, a Redis and a browser of their own; ARGS="-p domain bounce" for some of them
+	@for browser in chromium chromium-headless-shell chromium-browser google-chrome; do \
+		command -v $$browser >/dev/null 2>&1 && exit 0; \
+	done; scripts/need.sh chromium=chromium
 	@scripts/services.sh run cargo nextest run $(or $(ARGS),--workspace)
 
 kill-test: tools ## kill its processes 50 times in a row under load, in every mode; NACHFASS_TEST_KILLS=N for another number

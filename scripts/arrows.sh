@@ -11,12 +11,12 @@ manifest="$project/Cargo.toml"
 # What `judge` allows and forbids: crate : ours it may use : others it must not (the beginnings of their names).
 # Everything outside of this table is refused, so that a new crate gets its place here.
 rules='
-nachfass   : api worker service connectors domain entity migration :
-api        : service connectors domain : sea- sqlx
-worker     : service connectors domain : sea- sqlx
+nachfass   : api worker service connectors domain migration :
+api        : service domain            : sea- sqlx
+worker     : service domain            : sea- sqlx
 service    : domain entity             : actix- async-graphql apalis reqwest
 connectors : domain                    : sea- sqlx actix- async-graphql apalis
-entity     : domain                    : actix- async-graphql apalis reqwest
+entity     :                           : actix- async-graphql apalis reqwest
 migration  :                           : actix- async-graphql apalis reqwest
 domain     :                           : sea- sqlx actix- async-graphql apalis reqwest tokio
 bench      :                           : sea- sqlx actix- async-graphql apalis reqwest

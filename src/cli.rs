@@ -7,6 +7,7 @@ mod accounts;
 mod args;
 mod config;
 mod crm;
+mod first_admin;
 mod import;
 mod ingest;
 mod jobs;
@@ -20,7 +21,7 @@ use std::process::ExitCode;
 
 use clap::Parser;
 
-use crate::config::{Config, ConfigError};
+use crate::config::Config;
 use crate::private;
 use args::{Arguments, Command};
 pub use output::note;
@@ -64,9 +65,9 @@ async fn dispatch(arguments: Arguments) -> ExitCode {
 
 /// The configuration, if it can be used; its log is set up.
 fn load(path: Option<&std::path::Path>) -> Result<Config, anyhow::Error> {
-    let config = Config::load(path).map_err(|error: ConfigError| anyhow::Error::new(error))?;
+    let (config, warnings) = config::load(path)?;
     crate::logging::init(&config.log, config.log_format)?;
-    config::refuse_errors(&config)?;
+    config::warn(&warnings);
     Ok(config)
 }
 
@@ -77,7 +78,7 @@ async fn with_config(command: Command, config: Config) -> ExitCode {
         Command::Api(options) => Box::pin(serve::api(config, options)).await,
         Command::Worker(options) => serve::worker(config, options).await,
         Command::Migrate { command, json } => small::migrate(&config, command, json).await,
-        Command::Healthcheck => return small::healthcheck(&config).await,
+        Command::Healthcheck { json } => return small::healthcheck(&config, json).await,
         Command::Import(options) => import::run(&config, options).await,
         Command::Ingest { command } => ingest::run(&config, command).await,
         Command::Recount(options) => return recount::run(&config, options).await,

@@ -9,6 +9,7 @@ mod alerts;
 mod check;
 mod crm;
 mod error;
+mod examine;
 mod layers;
 mod limits;
 mod secret;
@@ -23,11 +24,13 @@ use connectors::sources::SourceSettings;
 use serde::{Deserialize, Serialize};
 use service::accounts::SignInOptions;
 use service::prune::Retention;
+use service::sources::ConfiguredSource;
 
 pub use alerts::AlertsConfig;
 pub use check::{Finding, Severity};
 pub use crm::{CrmConfig, CrmKind, SuperOfficeAuth, SuperOfficeConfig};
 pub use error::ConfigError;
+pub use examine::Examined;
 pub use limits::LimitsConfig;
 pub use secret::{Secret, SecretKey, SecretKeyError};
 pub use storage::{ExportsConfig, StorageConfig, UploadsConfig};
@@ -46,6 +49,8 @@ pub struct Config {
     pub listen: String,
     /// How browsers and providers reach them; without a slash at its end.
     pub public_url: String,
+    /// Other origins whose pages may call the API with a token.
+    pub allow_origins: Vec<String>,
     /// The folder of the SQLite file, exports and the secret key.
     pub data_dir: PathBuf,
     /// PostgreSQL or SQLite as configured; empty for SQLite in `data_dir`. Connect to [`Config::database_url`].
@@ -157,7 +162,11 @@ impl Config {
         file: Option<&Path>,
         environment: impl IntoIterator<Item = (OsString, OsString)>,
     ) -> Result<Self, ConfigError> {
-        let figment = layers::stack(file, environment)?;
+        Self::of_layers(&layers::read(file, environment)?)
+    }
+
+    fn of_layers(layers: &[layers::Layer]) -> Result<Self, ConfigError> {
+        let figment = layers::stack(layers);
         let mut config: Self = figment.extract().map_err(ConfigError::of_figment)?;
         config.public_url.truncate(config.public_url.trim_end_matches('/').len());
         config.origins = layers::origins(&figment);
@@ -198,6 +207,17 @@ impl Config {
             idle_seconds: i64::from(self.session_idle_hours).saturating_mul(3_600),
             require_totp_for_admins: self.require_totp_for_admins,
         }
+    }
+
+    /// The sources, and where their providers post to.
+    #[must_use]
+    pub fn configured_sources(&self) -> Vec<ConfiguredSource> {
+        let described = |source: &SourceSettings| ConfiguredSource {
+            name: source.name.clone(),
+            provider: source.provider,
+            url: format!("{}/ingest/{}", self.public_url, source.name),
+        };
+        self.sources.iter().map(described).collect()
     }
 
     /// Where `key` was set (`nachfass.toml`, an environment variable); `None` for a default.

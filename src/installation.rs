@@ -60,7 +60,8 @@ impl Installation {
             .with_lease(config.worker.lease_seconds.get().into())
             .with_retention(config.retention)
             .with_sign_in(config.sign_in_options())
-            .with_file_limits(config.uploads.limits());
+            .with_file_limits(config.uploads.limits())
+            .with_sources(config.configured_sources());
         // TLS for what goes out: one implementation of cryptography for the whole process.
         rustls::crypto::ring::default_provider().install_default().ok();
         let files = config.storage.open(&config.data_dir).context("while opening the storage for exports")?;

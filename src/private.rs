@@ -21,6 +21,7 @@ const STICKY: u32 = 0o1000;
 /// The files in the data folder that are ours.
 const FILES: &[&str] = &[
     SecretKey::FILE_NAME,
+    service::accounts::FIRST_ADMIN_FILE,
     Config::SQLITE_FILE,
     "nachfass.sqlite-wal",
     "nachfass.sqlite-shm",

@@ -176,10 +176,17 @@ impl Serving {
             writer.await;
             Ok(())
         });
-        let door = Arc::new(Door::new(sources, inbox, clock.clone()));
+        let tally = services.source_tally().clone();
+        let door = Arc::new(Door::new(sources, inbox, tally.clone(), clock.clone()));
+        let (counted, ended) = (db.clone(), self.shutdown.clone());
+        self.tasks.spawn(async move {
+            tally.write_every(counted, service::sources::WRITE_EVERY, ended.cancelled()).await;
+            Ok(())
+        });
         let probe = Arc::new(InstallationProbe::new(db, self.queues.clone()));
         let schema = api::graphql::build_schema(changes);
         let mut options = config.limits.apply(ApiOptions::new(&config.public_url));
+        options.allow_origins.clone_from(&config.allow_origins);
         options.max_connections = descriptors::prepare();
         let shutdown = self.shutdown.clone();
         // actix has threads of its own, each with a runtime that nothing else can run on.
@@ -208,6 +215,28 @@ impl Serving {
     pub async fn first_admin(&self) -> anyhow::Result<Option<FirstAdmin>> {
         let email = Some(self.installation.config.first_admin.as_str()).filter(|email| !email.is_empty());
         Ok(self.installation.services.first_admin(email).await?)
+    }
+
+    /// Whether there is anybody who could sign in.
+    ///
+    /// # Errors
+    /// Those of the database.
+    pub async fn has_users(&self) -> anyhow::Result<bool> {
+        Ok(self.installation.services.has_users().await?)
+    }
+
+    /// Whether anybody has ever signed in.
+    ///
+    /// # Errors
+    /// Those of the database.
+    pub async fn has_signed_in(&self) -> anyhow::Result<bool> {
+        Ok(self.installation.services.has_signed_in().await?)
+    }
+
+    /// The folder that the processes of the installation share.
+    #[must_use]
+    pub fn data_dir(&self) -> &std::path::Path {
+        &self.installation.config.data_dir
     }
 
     /// Whether admins need a second factor.

@@ -113,13 +113,41 @@ pub fn require_own_page(request: &HttpRequest) -> Result<(), ApiError> {
 /// # Errors
 /// Where the browser names another origin than ours.
 pub fn require_own_origin(request: &HttpRequest, options: &ApiOptions) -> Result<(), ApiError> {
-    let Some(origin) = request.headers().get(ORIGIN) else {
-        return Err(ApiError::ForeignOrigin);
-    };
-    let origin = origin.to_str().unwrap_or_default();
-    let host = request.headers().get(HOST).and_then(|host| host.to_str().ok());
-    let same_host = origin.split_once("://").is_some_and(|(_, origin_host)| Some(origin_host) == host);
-    if same_host || options.is_own_origin(origin) { Ok(()) } else { Err(ApiError::ForeignOrigin) }
+    match Origin::of(request, options) {
+        Origin::Own => Ok(()),
+        Origin::Program | Origin::Listed | Origin::Foreign => Err(ApiError::ForeignOrigin),
+    }
+}
+
+/// Where a request comes from, as far as a browser says so.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Origin {
+    /// It names no origin: it comes from a program.
+    Program,
+    /// One of our own pages.
+    Own,
+    /// A page of another origin that may call the API with a token.
+    Listed,
+    /// A page of any other origin.
+    Foreign,
+}
+
+impl Origin {
+    /// What the request's `Origin` header says.
+    #[must_use]
+    pub fn of(request: &HttpRequest, options: &ApiOptions) -> Self {
+        let Some(origin) = request.headers().get(ORIGIN) else { return Self::Program };
+        let origin = origin.to_str().unwrap_or_default();
+        let host = request.headers().get(HOST).and_then(|host| host.to_str().ok());
+        let is_same_host = origin.split_once("://").is_some_and(|(_, origin_host)| Some(origin_host) == host);
+        if is_same_host || options.is_own_origin(origin) {
+            Self::Own
+        } else if options.is_listed_origin(origin) {
+            Self::Listed
+        } else {
+            Self::Foreign
+        }
+    }
 }
 
 fn state(request: &HttpRequest) -> Result<&Data<AppState>, ApiError> {

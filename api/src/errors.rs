@@ -43,6 +43,9 @@ pub enum ApiError {
     /// A page of somebody else asked with the user's session.
     #[error("this request comes from another site")]
     ForeignOrigin,
+    /// A page of an origin that may not call the API.
+    #[error("pages of this origin may not call the API; list the origin in allow_origins of the configuration")]
+    UnlistedOrigin,
     /// There is nothing at this address.
     #[error("there is nothing here")]
     NotFound,
@@ -56,13 +59,13 @@ pub enum ApiError {
     #[error("this address does not know this method")]
     MethodNotAllowed,
     /// The body is larger than allowed.
-    #[error("the body is larger than {limit} bytes")]
+    #[error("the body has more than the {limit} bytes that are allowed: send less at once")]
     TooLarge {
         /// As many bytes are allowed, decompressed.
         limit: u64,
     },
     /// The answer would be larger than allowed.
-    #[error("the answer would be larger than {limit} bytes; ask for less at once")]
+    #[error("the answer has more than the {limit} bytes that are allowed: ask for less at once")]
     AnswerTooLarge {
         /// As many bytes are allowed, before compression.
         limit: usize,
@@ -137,7 +140,7 @@ impl ApiError {
             Self::CodeRefused => "TOTP_INVALID",
             Self::NotAuthentic { .. } => "NOT_AUTHENTIC",
             Self::MissingHeader => "MISSING_HEADER",
-            Self::ForeignOrigin => "FOREIGN_ORIGIN",
+            Self::ForeignOrigin | Self::UnlistedOrigin => "FOREIGN_ORIGIN",
             Self::Forged => "FORBIDDEN",
             Self::NotFound => "NOT_FOUND",
             Self::Gone => "GONE",
@@ -187,7 +190,7 @@ impl ResponseError for ApiError {
             Self::Unauthenticated | Self::CodeRequired | Self::CodeRefused | Self::NotAuthentic { .. } => {
                 StatusCode::UNAUTHORIZED
             }
-            Self::MissingHeader | Self::ForeignOrigin | Self::Forged => StatusCode::FORBIDDEN,
+            Self::MissingHeader | Self::ForeignOrigin | Self::UnlistedOrigin | Self::Forged => StatusCode::FORBIDDEN,
             Self::NotFound => StatusCode::NOT_FOUND,
             Self::Gone => StatusCode::GONE,
             Self::MethodNotAllowed => StatusCode::METHOD_NOT_ALLOWED,

@@ -22,9 +22,10 @@ use crate::body;
 use crate::bounded::Bounded;
 use crate::concurrency::Heavy;
 use crate::errors::ApiError;
-use crate::graphql::json_nesting;
 use crate::graphql::limits::MAX_NESTING;
+use crate::graphql::{NewSession, json_nesting};
 use crate::request_id::RequestId;
+use crate::session;
 
 /// The largest body: 1 MB.
 const BODY_LIMIT: usize = 1024 * 1024;
@@ -46,11 +47,16 @@ pub async fn execute(
     payload: Payload,
     signed_in: Result<SignedIn, ApiError>,
 ) -> HttpResponse {
-    let executed = async { run(&state, &request, payload, signed_in?).await };
+    let new_session = NewSession::default();
+    let executed = async { run(&state, &request, payload, signed_in?, new_session.clone()).await };
     let answer = executed.await.map(|Written { body, is_refused }| {
         let kind = accepted(&request);
         let status = if kind == GRAPHQL_JSON && is_refused { StatusCode::BAD_REQUEST } else { StatusCode::OK };
-        HttpResponse::build(status).insert_header((CONTENT_TYPE, kind)).body(body)
+        let mut response = HttpResponse::build(status);
+        if let Some(signed_in) = new_session.take() {
+            session::set_cookies(&state, &mut response, &signed_in);
+        }
+        response.insert_header((CONTENT_TYPE, kind)).body(body)
     });
     answer.unwrap_or_else(|error| refuse(&request, &error))
 }
@@ -67,6 +73,7 @@ async fn run(
     request: &HttpRequest,
     payload: Payload,
     SignedIn(access): SignedIn,
+    new_session: NewSession,
 ) -> Result<Written, ApiError> {
     if !body::is_type(request, JSON) {
         return Err(ApiError::UnsupportedMediaType("send application/json"));
@@ -82,7 +89,7 @@ async fn run(
             return write(&BatchResponse::Single(response), most);
         }
         let work = async move |services: Services| {
-            let batch = parse(&body)?.data(services.access(subject)).data(heavy);
+            let batch = parse(&body)?.data(services.access(subject)).data(heavy).data(new_session);
             write(&Box::pin(schema.execute_batch(batch)).await, most)
         };
         state.graphql.run(work).await.map_err(|panicked| ApiError::Fault(Box::new(panicked)))?
@@ -127,8 +134,12 @@ fn is_refused(response: &BatchResponse) -> bool {
 }
 
 pub(crate) fn parse(body: &[u8]) -> Result<BatchRequest, ApiError> {
-    if json_nesting(body) > MAX_NESTING {
-        return Err(ApiError::BadRequest(format!("the JSON of the body may be nested {MAX_NESTING} deep at most")));
+    let nesting = json_nesting(body);
+    if nesting > MAX_NESTING {
+        let message = format!(
+            "the JSON of the body is nested {nesting} deep, and at most {MAX_NESTING} are allowed: flatten the variables"
+        );
+        return Err(ApiError::BadRequest(message));
     }
     // The derived reading of the library would take an empty list for an operation without a text.
     let parsed = if body.trim_ascii_start().starts_with(b"[") {
@@ -139,8 +150,12 @@ pub(crate) fn parse(body: &[u8]) -> Result<BatchRequest, ApiError> {
     let batch = parsed.map_err(|_| {
         ApiError::BadRequest("the body is no GraphQL request: {\"query\": …, \"variables\": …}".to_owned())
     })?;
-    if !(1..=BATCH_LIMIT).contains(&batch.iter().count()) {
-        return Err(ApiError::BadRequest(format!("a list holds 1 to {BATCH_LIMIT} operations")));
+    let count = batch.iter().count();
+    if !(1..=BATCH_LIMIT).contains(&count) {
+        let message = format!(
+            "the list has {count} operations, and 1 to {BATCH_LIMIT} are allowed: send them in several requests"
+        );
+        return Err(ApiError::BadRequest(message));
     }
     Ok(batch)
 }

@@ -6,6 +6,7 @@ use actix_web::http::header;
 use actix_web::web::{Data, Path, Payload};
 use actix_web::{HttpRequest, HttpResponse};
 use domain::Provider;
+use domain::source::RejectionReason;
 use futures::future::BoxFuture;
 
 use crate::AppState;
@@ -25,6 +26,9 @@ pub trait IngestDoor: Send + Sync {
     /// # Errors
     /// The outcome if the request is refused whatever its body is.
     fn admit(&self, source: &str, headers: &[(String, String)]) -> Result<(), IngestOutcome>;
+
+    /// Told that the body of an admitted request could not be read, and why.
+    fn not_read(&self, source: &str, reason: RejectionReason, detail: &str);
 
     /// Takes a request: names of `headers` in lower case, `body` decompressed. `hold` is to be dropped together with the body.
     fn receive<'a>(
@@ -67,7 +71,10 @@ pub async fn receive(
     if let Err(outcome) = state.ingest.admit(&source, &headers) {
         return answer(outcome);
     }
-    let Held { bytes, hold } = body::read_decompressed(&request, payload, BODY_LIMIT, &state.bodies).await?;
+    let read = body::read_decompressed(&request, payload, BODY_LIMIT, &state.bodies).await;
+    let Held { bytes, hold } = read.inspect_err(|error| {
+        state.ingest.not_read(&source, reason(error), &error.to_string());
+    })?;
     answer(state.ingest.receive(&source, headers, bytes, Box::new(hold)).await)
 }
 
@@ -82,6 +89,16 @@ pub async fn check(state: Data<AppState>, source: Path<String>) -> Result<HttpRe
     match state.ingest.known(&source).ok_or(ApiError::NotFound)? {
         Provider::Unisender => Ok(HttpResponse::Ok().finish()),
         _ => Err(ApiError::MethodNotAllowed),
+    }
+}
+
+/// Why a body could not be read.
+const fn reason(error: &ApiError) -> RejectionReason {
+    match error {
+        ApiError::TooLarge { .. } => RejectionReason::TooLarge,
+        ApiError::TooSlow => RejectionReason::Incomplete,
+        ApiError::BadRequest(_) | ApiError::UnsupportedMediaType(_) => RejectionReason::Unreadable,
+        _ => RejectionReason::Unavailable,
     }
 }
 

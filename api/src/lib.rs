@@ -8,6 +8,7 @@ mod body;
 mod bounded;
 mod concurrency;
 mod connections;
+mod cors;
 mod crm_webhook;
 pub mod errors;
 mod exports;
@@ -127,6 +128,7 @@ pub fn routes(config: &mut ServiceConfig) {
     // The last one wrapped sees the request first (it gets its id before anything can fail) and the answer last.
     // Files go out as they are: their length is said, and parts of them are asked for.
     let files = web::scope("/exports")
+        .wrap(from_fn(cors::allow))
         .wrap(from_fn(errors::render))
         .wrap(from_fn(security::headers))
         .wrap(from_fn(request_id::track))
@@ -135,6 +137,7 @@ pub fn routes(config: &mut ServiceConfig) {
         .default_service(web::to(|| async { Err::<&str, _>(ApiError::NotFound) }));
     config.service(files);
     let scope = web::scope("")
+        .wrap(from_fn(cors::allow))
         .wrap(from_fn(errors::render))
         .wrap(Compress::default())
         .wrap(from_fn(security::headers))

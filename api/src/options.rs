@@ -8,6 +8,8 @@ use std::time::Duration;
 pub struct ApiOptions {
     /// How browsers reach us, without a slash at its end.
     pub public_url: String,
+    /// Other origins whose pages may call the API with a token, as browsers name them: `https://app.example.com`.
+    pub allow_origins: Vec<String>,
     /// Reverse proxies whose `X-Forwarded-For` is believed.
     pub trusted_proxies: Vec<IpAddr>,
     /// As long a GraphQL request may take.
@@ -32,6 +34,7 @@ impl ApiOptions {
     pub fn new(public_url: impl Into<String>) -> Self {
         Self {
             public_url: public_url.into(),
+            allow_origins: Vec::new(),
             trusted_proxies: vec![Ipv4Addr::LOCALHOST.into(), Ipv6Addr::LOCALHOST.into()],
             graphql_time_limit: Duration::from_secs(30),
             max_response_bytes: 20_000_000,
@@ -48,11 +51,16 @@ impl ApiOptions {
         self.public_url.starts_with("https://")
     }
 
-    /// Whether an `Origin` header names us. The public URL may have a path, an origin has none.
+    /// Whether an `Origin` header names us: the public URL has no path.
     #[must_use]
     pub fn is_own_origin(&self, origin: &str) -> bool {
-        let rest = self.public_url.strip_prefix(origin);
-        !origin.is_empty() && rest.is_some_and(|rest| rest.is_empty() || rest.starts_with('/'))
+        !origin.is_empty() && self.public_url == origin
+    }
+
+    /// Whether an `Origin` header names another origin whose pages may call the API.
+    #[must_use]
+    pub fn is_listed_origin(&self, origin: &str) -> bool {
+        self.allow_origins.iter().any(|listed| listed == origin)
     }
 }
 
@@ -62,10 +70,12 @@ mod tests {
 
     #[test]
     fn only_the_whole_origin_is_ours() {
-        let options = ApiOptions::new("https://nachfass.example.com/mail");
+        let mut options = ApiOptions::new("https://nachfass.example.com");
+        options.allow_origins = vec!["https://app.example.com".to_owned()];
         assert!(options.is_own_origin("https://nachfass.example.com"));
+        assert!(options.is_listed_origin("https://app.example.com"));
         for foreign in ["", "null", "https://nachfass.example", "http://nachfass.example.com", "https://evil.example"] {
-            assert!(!options.is_own_origin(foreign), "{foreign}");
+            assert!(!options.is_own_origin(foreign) && !options.is_listed_origin(foreign), "{foreign}");
         }
     }
 }

@@ -56,7 +56,7 @@ async fn by_form(state: &AppState, request: &HttpRequest, credentials: &Credenti
         Ok(signed_in) => {
             let mut response = HttpResponse::SeeOther();
             response.insert_header((LOCATION, "/"));
-            return Ok(with_cookies(state, response, &signed_in).finish());
+            return Ok(set_cookies(state, &mut response, &signed_in).finish());
         }
         Err(error) => error,
     };
@@ -108,15 +108,19 @@ pub async fn change_password(
 
 fn welcome(state: &AppState, signed_in: &SignedIn) -> HttpResponse {
     let subject = json!({ "name": signed_in.subject.name, "role": signed_in.subject.role });
-    with_cookies(state, HttpResponse::Ok(), signed_in)
-        .json(json!({ "subject": subject, "expiresAt": signed_in.expires_at }))
+    let mut response = HttpResponse::Ok();
+    set_cookies(state, &mut response, signed_in).json(json!({ "subject": subject, "expiresAt": signed_in.expires_at }))
 }
 
-fn with_cookies(state: &AppState, mut response: HttpResponseBuilder, signed_in: &SignedIn) -> HttpResponseBuilder {
+/// Sets the cookies of a session that has begun.
+pub fn set_cookies<'a>(
+    state: &AppState,
+    response: &'a mut HttpResponseBuilder,
+    signed_in: &SignedIn,
+) -> &'a mut HttpResponseBuilder {
     response
         .cookie(auth::cookie(&state.options, Some(signed_in.secret.expose())))
-        .cookie(auth::device_cookie(&state.options, signed_in.device.expose()));
-    response
+        .cookie(auth::device_cookie(&state.options, signed_in.device.expose()))
 }
 
 /// `DELETE`: ends the session and removes its cookie, whether or not the session is still one. The browser stays known.

@@ -1,7 +1,7 @@
 //! What the tests share: an installation over an SQLite file, asked through the real routes.
 
-use std::sync::Arc;
 use std::sync::atomic::{AtomicI64, Ordering};
+use std::sync::{Arc, Mutex};
 
 use actix_web::http::StatusCode;
 use actix_web::http::header::HeaderMap;
@@ -10,6 +10,7 @@ use actix_web::web::{Bytes, Data};
 use actix_web::{App, cookie::Cookie};
 use connectors::storage::ObjectFiles;
 use connectors::tables::Formats;
+use domain::source::RejectionReason;
 use domain::{Clock, Provider, Timestamp};
 use futures::FutureExt;
 use futures::future::{BoxFuture, ready};
@@ -26,6 +27,8 @@ use crate::ingest::{IngestDoor, IngestOutcome};
 use crate::{ApiOptions, AppState, GraphqlThreads, auth, routes};
 
 pub const EMAIL: &str = "erika.muster@example.com";
+/// The other origin whose pages may call the API.
+pub const LISTED: &str = "https://app.example.com";
 pub const PASSWORD: &str = "correct horse battery";
 
 /// A migrated, empty SQLite database; gone when dropped.
@@ -60,7 +63,7 @@ impl Clock for TestClock {
 }
 
 /// Knows the sources `mail` (Mailgun) and `uni` (Unisender); the body says what becomes of it.
-struct FakeDoor;
+struct FakeDoor(Arc<Mutex<Vec<RejectionReason>>>);
 
 impl IngestDoor for FakeDoor {
     fn known(&self, source: &str) -> Option<Provider> {
@@ -78,6 +81,10 @@ impl IngestDoor for FakeDoor {
             Some(_) if stranger => Err(IngestOutcome::NotAuthentic { challenge: true }),
             Some(_) => Ok(()),
         }
+    }
+
+    fn not_read(&self, _source: &str, reason: RejectionReason, _detail: &str) {
+        self.0.lock().expect("unharmed").push(reason);
     }
 
     fn receive<'a>(
@@ -141,13 +148,17 @@ impl Answer {
 pub struct Installation {
     pub services: Services,
     pub clock: Arc<TestClock>,
+    /// Why bodies of webhooks could not be read.
+    pub not_read: Arc<Mutex<Vec<RejectionReason>>>,
     test: TestDb,
     state: Data<AppState>,
 }
 
 impl Installation {
     pub async fn new() -> Self {
-        Self::with(ApiOptions::new("http://localhost:8080")).await
+        let mut options = ApiOptions::new("http://localhost:8080");
+        options.allow_origins = vec![LISTED.to_owned()];
+        Self::with(options).await
     }
 
     pub async fn with(options: ApiOptions) -> Self {
@@ -162,14 +173,15 @@ impl Installation {
         let files = ObjectFiles::in_folder(&test.folder.path().join("exports")).expect("a store");
         let exports = ExportOptions { public_url: options.public_url.clone(), url_hours: 24, keep_days: 7 };
         let services = services.with_exports(Arc::new(files), Arc::new(Formats), exports);
-        let state = Data::new(state(&services, options, health).await);
-        Self { services, clock, test, state }
+        let not_read = Arc::default();
+        let state = Data::new(state(&services, options, health, &not_read).await);
+        Self { services, clock, test, state, not_read }
     }
 
     /// The same installation with a state of its own, for a server.
     pub async fn another_state(&self) -> AppState {
         let health = Health { database: DatabaseHealth::Ready, queue: QueueHealth::Memory };
-        state(&self.services, self.state.options.clone(), health).await
+        state(&self.services, self.state.options.clone(), health, &self.not_read).await
     }
 
     pub fn folder(&self) -> &std::path::Path {
@@ -209,9 +221,20 @@ impl Installation {
     }
 }
 
-async fn state(services: &Services, options: ApiOptions, health: Health) -> AppState {
+async fn state(
+    services: &Services,
+    options: ApiOptions,
+    health: Health,
+    not_read: &Arc<Mutex<Vec<RejectionReason>>>,
+) -> AppState {
     let threads = GraphqlThreads::start(services, 1).await.expect("a thread");
-    AppState::new(services.clone(), (schema(), threads), Arc::new(FakeDoor), Arc::new(FakeProbe(health)), options)
+    AppState::new(
+        services.clone(),
+        (schema(), threads),
+        Arc::new(FakeDoor(not_read.clone())),
+        Arc::new(FakeProbe(health)),
+        options,
+    )
 }
 
 fn schema() -> Schema {

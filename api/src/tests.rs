@@ -1,5 +1,7 @@
 //! The API from outside, through its real routes.
 
+mod account;
+mod cors;
 mod exports;
 mod graphiql;
 mod graphql;

@@ -10,6 +10,7 @@ use std::collections::HashMap;
 use std::sync::Arc;
 
 use domain::reading::{Create, DeliveryReader, ReadError, Reading, StoredDelivery};
+use domain::source::RejectionReason;
 use domain::{Clock, Provider, Timestamp};
 use tokio::sync::Semaphore;
 
@@ -63,12 +64,34 @@ pub enum Denied {
     /// The signature is missing, wrong or too old.
     #[error(transparent)]
     Signature(#[from] Rejection),
+    /// The topic is none of those that are configured.
+    #[error("the topic is none of those that are configured in topics")]
+    Topic,
     /// The body in which the signature should stand cannot be read.
     #[error("{0}")]
     Unreadable(String),
     /// Something outside did not answer; the provider should come again.
     #[error("{0}")]
     Unavailable(String),
+}
+
+impl Denied {
+    /// The reason, for logs and counts.
+    #[must_use]
+    pub const fn reason(&self) -> RejectionReason {
+        match self {
+            Self::UnknownSource => RejectionReason::UnknownSource,
+            Self::Credentials => RejectionReason::Credentials,
+            Self::Signature(Rejection::Missing(_)) => RejectionReason::SignatureMissing,
+            Self::Signature(Rejection::Invalid) => RejectionReason::SignatureInvalid,
+            Self::Signature(Rejection::Stale { .. }) => RejectionReason::SignatureExpired,
+            Self::Signature(Rejection::Secret(_)) => RejectionReason::SecretUnusable,
+            Self::Signature(Rejection::Certificate(_)) => RejectionReason::Certificate,
+            Self::Signature(Rejection::Unreadable(_)) | Self::Unreadable(_) => RejectionReason::Unreadable,
+            Self::Topic => RejectionReason::Topic,
+            Self::Unavailable(_) => RejectionReason::Unavailable,
+        }
+    }
 }
 
 /// All configured sources.
@@ -165,7 +188,7 @@ impl Sources {
                     source = settings.name,
                     "a subscription to a topic that is not allowed was not confirmed"
                 );
-                return Err(Rejection::Missing("the topic is none of those that may be confirmed").into());
+                return Err(Denied::Topic);
             }
             Handshake::ConfirmSubscription { topic, url } => {
                 let _turn = self

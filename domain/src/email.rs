@@ -28,7 +28,7 @@ pub enum InvalidEmail {
 }
 
 /// The longest address that SMTP can carry (RFC 5321, 4.5.3.1.3, less the angle brackets).
-const MAX_LENGTH: usize = 254;
+pub const MAX_LENGTH: usize = 254;
 
 impl EmailAddress {
     /// Reads an address; surrounding white space does not matter. The local part is kept as written, the domain in lower case.
@@ -78,6 +78,14 @@ fn ascii_domain(domain: &str) -> Option<String> {
         return Some(domain.to_ascii_lowercase());
     }
     idna::domain_to_ascii(domain).ok()
+}
+
+/// What stands for the address in a mailbox with or without a name (RFC 5322, 3.4): `erika@example.com` of `Erika <erika@example.com>`. It
+/// need not be an address.
+#[must_use]
+pub fn address_of_mailbox(text: &str) -> &str {
+    let text = text.trim();
+    text.strip_suffix('>').and_then(|text| text.rsplit_once('<')).map_or(text, |(_, address)| address)
 }
 
 /// The key of any text that stands where an address should: that of the address, or the text in lower case.

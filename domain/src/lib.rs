@@ -4,7 +4,7 @@
 //! mail it belongs to ([`email`]), what all events known about a recipient add up to ([`facts`], [`status`],
 //! [`clicks`]), how an address is doing ([`health`]) and whether it may be written to ([`standing`]), what a campaign's figures are ([`contribution`]) and when somebody should look
 //! at it ([`alerts`]), who is reminded of it ([`reminder`]), what stands in an exported file ([`table`]), which texts can be stored ([`text`]) and what they give away ([`privacy`]), when it is time
-//! for what is done again and again ([`schedule`]), what a CRM is asked for ([`crm`]), and which address may be meant instead of one that
+//! for what is done again and again ([`schedule`]), why a provider's request is rejected ([`source`]), what a CRM is asked for ([`crm`]), and which address may be meant instead of one that
 //! mail does not reach ([`correction`], [`mx`]).
 //! The crates around this one bring the facts and store the results.
 
@@ -30,6 +30,7 @@ pub mod reminder;
 pub mod resend;
 pub mod schedule;
 pub mod smtp;
+pub mod source;
 pub mod standing;
 pub mod status;
 pub mod storage;

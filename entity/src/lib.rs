@@ -1,6 +1,7 @@
 //! The tables as SeaORM entities, one file a table.
 //!
-//! What the columns mean stands in the migrations' SQL; numbers that stand for words are the codes of the enums in `domain`;
+//! What the columns mean stands in the migrations' SQL; numbers that stand for words are the codes of the enums in `domain`,
+//! and of those in `service` that only its own tables need (`JobKind`, `JobState`, `Queue`, `DeliveryState`, reports to the CRM);
 //! times are microseconds since 1970, UTC.
 #![expect(missing_docs, reason = "the columns are documented where they are made: in the migrations' SQL")]
 
@@ -47,6 +48,7 @@ pub mod selection;
 pub mod selection_member;
 pub mod session;
 pub mod setting;
+pub mod source_tally;
 pub mod tracked_link;
 pub mod upload;
 pub mod user_account;

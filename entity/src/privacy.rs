@@ -143,6 +143,7 @@ classify! {
     selection_member {}
     session { Plain: TokenHash; }
     setting { Plain: Name Value UpdatedBy; }
+    source_tally { Plain: Source; }
     tracked_link { Personal: Url UrlHash; }
     upload {
         Plain: Id CreatedBy;

@@ -15,6 +15,7 @@ mod m20261126_000003_crm;
 mod m20261126_000004_reminders_and_corrections;
 mod m20261127_000005_accounts;
 mod m20261127_000006_uploads;
+mod m20261128_000011_first_day;
 
 /// Applies the migrations in their order.
 #[derive(Debug)]
@@ -30,6 +31,7 @@ impl MigratorTrait for Migrator {
             Box::new(m20261126_000004_reminders_and_corrections::Migration),
             Box::new(m20261127_000005_accounts::Migration),
             Box::new(m20261127_000006_uploads::Migration),
+            Box::new(m20261128_000011_first_day::Migration),
         ]
     }
 }

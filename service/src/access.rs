@@ -22,6 +22,7 @@ use crate::exports::links::LinkKey;
 use crate::exports::{ExportOptions, Exports};
 use crate::jobs;
 use crate::prune::Retention;
+use crate::sources::{ConfiguredSource, SourceTally};
 use crate::statistics::Campaign;
 use crate::subject::{Role, Subject};
 use crate::together::Together;
@@ -63,6 +64,10 @@ pub struct Services {
     pub(crate) files: FileLimits,
     /// The uploads that go on.
     pub(crate) uploading: Underway,
+    /// The sources that are configured.
+    pub(crate) sources: Arc<[ConfiguredSource]>,
+    /// What becomes of requests to them.
+    pub(crate) source_tally: SourceTally,
 }
 
 impl Services {
@@ -92,6 +97,8 @@ impl Services {
             retention,
             files: FileLimits::default(),
             uploading: Underway::default(),
+            sources: Arc::default(),
+            source_tally: SourceTally::default(),
         }
     }
 

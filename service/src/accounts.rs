@@ -19,6 +19,7 @@ mod own;
 mod password;
 mod refusals;
 mod secret;
+mod session_list;
 mod sessions;
 mod sign_in;
 mod strength;
@@ -44,12 +45,13 @@ pub use refusals::Reason;
 pub use secret::Secret;
 #[cfg(feature = "fuzzing")]
 pub(crate) use secret::hash as secret_hash;
+pub use session_list::Session;
 pub use sessions::SESSION_SECONDS;
 pub use sign_in::{Attempt, Network, SignInAnswer, SignedIn};
 pub use strength::MIN_PASSWORD_LENGTH;
 pub use tokens::ApiToken;
 pub use totp::Enrolment;
-pub use users::{FirstAdmin, User};
+pub use users::{FIRST_ADMIN_FILE, FirstAdmin, User};
 
 /// How people sign in to this installation.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

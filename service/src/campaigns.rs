@@ -11,6 +11,7 @@ use sea_orm::{ConnectionTrait, DbErr, QueryResult};
 use crate::access::Marketer;
 use crate::audit;
 use crate::db::{execute, query_one};
+use crate::email;
 use crate::error::{Refusal, RefusalCode, Result, ServiceError};
 use crate::subject::Subject;
 
@@ -210,6 +211,7 @@ impl NewCampaign {
         self.name = required("name", &self.name)?;
         self.subject = optional("subject", self.subject.as_deref())?;
         self.from_address = optional("fromAddress", self.from_address.as_deref())?;
+        self.from_address.as_deref().map(|sender| email::read_sender(sender, &["fromAddress"])).transpose()?;
         match self.state {
             CampaignState::Sent => self.sent_at = self.sent_at.or(Some(now)),
             CampaignState::Draft | CampaignState::Sending => {}
@@ -226,7 +228,11 @@ impl NewCampaign {
 pub(crate) fn required(field: &str, text: &str) -> Result<String, Refusal> {
     let text = usable(field, text, MAX_NAME)?;
     if text.is_empty() {
-        return Err(Refusal::field(RefusalCode::Invalid, &[field], format!("{field} is empty")));
+        return Err(Refusal::field(
+            RefusalCode::Invalid,
+            &[field],
+            format!("{field} is empty: enter 1 to {MAX_NAME} characters"),
+        ));
     }
     Ok(text)
 }
@@ -239,12 +245,13 @@ pub(crate) fn optional(field: &str, text: Option<&str>) -> Result<Option<String>
 
 fn usable(field: &str, text: &str, most: usize) -> Result<String, Refusal> {
     let text = text.trim();
-    let refuse = |what: String| Err(Refusal::field(RefusalCode::Invalid, &[field], format!("{field} {what}")));
     if text.chars().any(char::is_control) {
-        return refuse("contains control characters, such as a line break".to_owned());
+        let message = format!("{field} contains control characters, such as a line break: remove them");
+        return Err(Refusal::field(RefusalCode::Invalid, &[field], message));
     }
-    if text.chars().count() > most {
-        return refuse(format!("is longer than {most} characters"));
+    let length = text.chars().count();
+    if length > most {
+        return Err(Refusal::exceeds(&[field], field, (length, most, "characters"), "shorten it"));
     }
     Ok(text.to_owned())
 }

@@ -45,7 +45,7 @@ impl CursorKey {
         let refuse = || {
             Refusal::new(
                 RefusalCode::Invalid,
-                "this is no cursor of this list (of another list, order or filter, or damaged)",
+                "invalid cursor: it belongs to another list, filter or order, or is damaged; begin without it",
             )
         };
         let sealed = URL_SAFE_NO_PAD.decode(cursor).map_err(|_| refuse())?;

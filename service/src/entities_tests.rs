@@ -69,7 +69,7 @@ async fn entities_have_the_columns_of_their_tables_and_every_table_has_an_entity
             delivery domain_statistics event export_file follow_up import import_issue job link_statistics
             message person person_email project project_member recipient recipient_status reminder
             reminder_check reminder_rule reminder_target schedule_tick selection selection_member session
-            setting tracked_link upload user_account user_recovery_code user_totp
+            setting source_tally tracked_link upload user_account user_recovery_code user_totp
         );
         let theirs = in_the_database(&test.db).await;
         assert_eq!(ours.difference(&theirs).collect::<Vec<_>>(), Vec::<&Column>::new(), "only in the crate");

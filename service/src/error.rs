@@ -87,6 +87,19 @@ impl Refusal {
     pub fn field(code: RefusalCode, field: &[&str], message: impl Into<String>) -> Self {
         Self { code, field: field.iter().map(|part| (*part).to_owned()).collect(), message: message.into() }
     }
+
+    /// A refusal of what exceeds a limit: it states the value, the limit and the remedy.
+    #[must_use]
+    pub fn exceeds(field: &[&str], what: &str, (value, limit, unit): (usize, usize, &str), remedy: &str) -> Self {
+        let message = format!("{what} has {value} {unit}, and at most {limit} are allowed: {remedy}");
+        Self::field(RefusalCode::Invalid, field, message)
+    }
+
+    /// The same about the input field at this path, outermost first.
+    #[must_use]
+    pub fn about(self, field: &[&str]) -> Self {
+        Self { field: field.iter().map(|part| (*part).to_owned()).collect(), ..self }
+    }
 }
 
 impl ServiceError {

@@ -38,6 +38,17 @@ impl DeliveryState {
         }
     }
 
+    /// The word in answers.
+    #[must_use]
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Self::Stored => "STORED",
+            Self::Applied => "APPLIED",
+            Self::Partial => "PARTLY_APPLIED",
+            Self::Unreadable => "UNREADABLE",
+        }
+    }
+
     /// What the database's number stands for.
     #[must_use]
     pub const fn from_code(code: i16) -> Option<Self> {
@@ -173,7 +184,7 @@ async fn write(db: &Db, deliveries: Vec<NewDelivery>) -> Result<()> {
     Ok(())
 }
 
-/// Rows of one statement: powers of two, so that few different statements are prepared.
+/// Rows of one statement at most. Full ones are one prepared statement; what is left of a batch has another size each time.
 const CHUNK: usize = 64;
 
 type Row = [sea_orm::Value; 9];
@@ -268,6 +279,23 @@ pub struct Replayed {
     pub new: i64,
 }
 
+/// A delivery that could not be read, wholly or in part, also when it was applied again.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct FailedDelivery {
+    /// Its key in the database.
+    pub id: i64,
+    /// The source that it came to.
+    pub source: String,
+    /// When it came.
+    pub received_at: Timestamp,
+    /// `Partial` or `Unreadable`.
+    pub state: DeliveryState,
+    /// How many of its elements could not be read.
+    pub failures: i32,
+    /// Why.
+    pub error: Option<String>,
+}
+
 /// Deliveries that were put back into the inbox.
 pub struct Replay {
     ids: Vec<i64>,
@@ -316,5 +344,32 @@ impl Replay {
             }
         }
         Ok(Some(found))
+    }
+
+    /// Those of them that still cannot be read, wholly or in part, in the order in which they came.
+    ///
+    /// # Errors
+    /// Those of the database.
+    pub async fn failing(&self, db: &Db) -> Result<Vec<FailedDelivery>> {
+        let mut failing = Vec::new();
+        for ids in self.ids.chunks(10_000) {
+            let mut batch = Batch::new(&[("id", Column::Big)]);
+            ids.iter().for_each(|id| batch.push([(*id).into()]));
+            let sql = "SELECT d.id, d.source, d.received_at, d.state, d.failures, d.error FROM {rows} \
+                       JOIN delivery d ON d.id = rows.id WHERE d.state >= 3 ORDER BY d.id";
+            for row in batch.query(db.read(), sql, []).await? {
+                let Some(state) = DeliveryState::from_code(row.try_get_by_index(3)?) else { continue };
+                failing.push(FailedDelivery {
+                    id: row.try_get_by_index(0)?,
+                    source: row.try_get_by_index(1)?,
+                    received_at: Timestamp::from_micros(row.try_get_by_index(2)?),
+                    state,
+                    failures: row.try_get_by_index(4)?,
+                    error: row.try_get_by_index(5)?,
+                });
+            }
+        }
+        failing.sort_by_key(|delivery| delivery.id);
+        Ok(failing)
     }
 }

@@ -16,6 +16,7 @@ pub mod corrections;
 pub mod crm;
 pub mod cursor;
 pub mod db;
+pub mod email;
 #[cfg(test)]
 mod entities_tests;
 pub mod error;
@@ -41,6 +42,7 @@ pub mod rollup;
 pub mod schedule;
 pub mod settings;
 pub mod skipped;
+pub mod sources;
 pub mod statistics;
 pub mod subject;
 #[cfg(test)]

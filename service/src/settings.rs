@@ -154,7 +154,7 @@ impl WindowChange {
 /// A whole number from 1 to `most`, as the kind of number that it is kept as.
 fn within<T: TryFrom<i64>>(number: i64, most: i64, field: &[&str]) -> Result<T, Refusal> {
     let fitting = (1..=most).contains(&number).then(|| T::try_from(number).ok()).flatten();
-    fitting.ok_or_else(|| invalid(field, format!("this is a whole number from 1 to {most}")))
+    fitting.ok_or_else(|| invalid(field, format!("must be a whole number from 1 to {most}, and is {number}")))
 }
 
 fn invalid(field: &[&str], message: impl Into<String>) -> Refusal {

@@ -3,10 +3,11 @@
 use std::io::{self, BufRead, IsTerminal};
 
 use anyhow::Context;
+use api::graphql::ids;
 use domain::Timestamp;
 use serde_json::{Value, json};
 use service::accounts::{ApiToken, Enrolment, Lockout, User, UserChange};
-use service::{Admin, RefusalCode, ServiceError};
+use service::{Admin, RefusalCode, Role, ServiceError};
 
 use super::args::{LockoutOptions, TokenCommand, TotpCommand, TotpOptions, UserCommand};
 use super::output;
@@ -25,8 +26,8 @@ pub async fn token(config: &Config, command: TokenCommand) -> anyhow::Result<()>
             if !json {
                 return Ok(output::line(secret)?);
             }
-            let (id, expires) = (token.id.to_string(), at(token.expires_at));
-            Ok(output::line(json!({ "id": id, "token": secret, "role": role.name(), "expiresAt": expires }))?)
+            let (id, expires) = (ids::token(token.id), at(token.expires_at));
+            Ok(output::line(json!({ "id": id, "token": secret, "role": word(role), "expiresAt": expires }))?)
         }
         TokenCommand::List { json } => {
             for token in admin.tokens().await? {
@@ -40,7 +41,7 @@ pub async fn token(config: &Config, command: TokenCommand) -> anyhow::Result<()>
                 if json {
                     show_token(&token, installation.services.now(), json)?;
                 } else {
-                    output::note(format_args!("token {id} ({}) is revoked", token.name));
+                    output::line(format_args!("token {id} ({}) is revoked", token.name))?;
                 }
             }
             Ok(())
@@ -51,6 +52,11 @@ pub async fn token(config: &Config, command: TokenCommand) -> anyhow::Result<()>
 fn end(now: Timestamp, duration: std::time::Duration) -> anyhow::Result<Timestamp> {
     let seconds = i64::try_from(duration.as_secs()).context("the token would outlive every calendar")?;
     Ok(now.plus_seconds(seconds))
+}
+
+/// A role as GraphQL writes it.
+fn word(role: Role) -> String {
+    role.name().to_uppercase()
 }
 
 fn at(time: Option<Timestamp>) -> Option<String> {
@@ -65,9 +71,9 @@ fn show_token(token: &ApiToken, now: Timestamp, json: bool) -> io::Result<()> {
     };
     if json {
         return output::line(json!({
-            "id": token.id.to_string(),
+            "id": ids::token(token.id),
             "name": token.name,
-            "role": token.role.name(),
+            "role": word(token.role),
             "state": state,
             "createdBy": token.created_by,
             "createdAt": token.created_at.to_string(),
@@ -99,12 +105,9 @@ pub async fn user(config: &Config, command: UserCommand) -> anyhow::Result<()> {
         UserCommand::Add { email, role, json } => {
             let user = admin.add_user(&email, role, &password()?).await?;
             if json {
-                return Ok(output::line(
-                    json!({ "id": user.id.to_string(), "email": user.email, "role": role.name() }),
-                )?);
+                return Ok(output::line(json!({ "id": ids::user(user.id), "email": user.email, "role": word(role) }))?);
             }
-            output::note(format_args!("{} may sign in as {}", user.email, role.name()));
-            Ok(())
+            Ok(output::line(format_args!("{} may sign in as {}", user.email, role.name()))?)
         }
         UserCommand::Disable { email, lockout, json } => {
             let user = admin.user_by_email(&email).await?;
@@ -147,9 +150,9 @@ fn hint(error: ServiceError) -> anyhow::Error {
 fn show_user(installation: &Installation, user: &User, json: bool) -> io::Result<()> {
     if json {
         return output::line(json!({
-            "id": user.id.to_string(),
+            "id": ids::user(user.id),
             "email": user.email,
-            "role": user.role.name(),
+            "role": word(user.role),
             "disabled": user.disabled_at.is_some(),
             "disabledAt": at(user.disabled_at),
             "totp": user.has_totp,
@@ -165,11 +168,11 @@ fn show_user(installation: &Installation, user: &User, json: bool) -> io::Result
 fn tell(change: &UserChange, what: &str, json: bool) -> anyhow::Result<()> {
     let user = &change.user;
     if json {
-        let tokens: Vec<String> = change.tokens_revoked.iter().map(ToString::to_string).collect();
+        let tokens: Vec<String> = change.tokens_revoked.iter().copied().map(ids::token).collect();
         return Ok(output::line(json!({
-            "id": user.id.to_string(),
+            "id": ids::user(user.id),
             "email": user.email,
-            "role": user.role.name(),
+            "role": word(user.role),
             "disabled": user.disabled_at.is_some(),
             "sessionsEnded": change.sessions_ended,
             "tokensRevoked": tokens,
@@ -180,8 +183,7 @@ fn tell(change: &UserChange, what: &str, json: bool) -> anyhow::Result<()> {
         (sessions, 0) => format!("; sessions ended: {sessions}"),
         (sessions, tokens) => format!("; sessions ended: {sessions}, tokens revoked: {tokens}"),
     };
-    output::note(format_args!("{} {what}{ended}", user.email));
-    Ok(())
+    Ok(output::line(format_args!("{} {what}{ended}", user.email))?)
 }
 
 async fn totp(admin: &Admin, command: TotpCommand) -> anyhow::Result<()> {

@@ -1,9 +1,11 @@
 //! The arguments, with the help that goes with them.
 
 mod accounts;
+mod values;
 
 use std::path::PathBuf;
 
+use api::graphql::ids;
 use clap::{Args, Parser, Subcommand, ValueEnum};
 use domain::{Provider, Timestamp};
 use service::jobs::{JobKind, JobState, Queue};
@@ -92,7 +94,7 @@ nothing; lines that make no recipient are listed in a report.")]
         #[command(subcommand)]
         command: IngestCommand,
     },
-    /// Look at jobs, try them again, call them off
+    /// List, inspect, retry and cancel jobs
     #[command(after_help = "Examples:
   nachfass jobs list --state failed
   nachfass jobs show 17
@@ -155,7 +157,11 @@ nothing; lines that make no recipient are listed in a report.")]
     /// Ask a running nachfass whether it is ready; exit status 1 where it is not
     #[command(after_help = "Example:
   nachfass healthcheck || systemctl restart nachfass")]
-    Healthcheck,
+    Healthcheck {
+        /// Print JSON
+        #[arg(long)]
+        json: bool,
+    },
     /// Print the completions for a shell
     #[command(after_help = "Example:
   nachfass completions bash > /etc/bash_completion.d/nachfass")]
@@ -191,7 +197,7 @@ pub struct DemoOptions {
 #[derive(Args, Clone, Debug)]
 pub struct WorkerOptions {
     /// The queues to work on
-    #[arg(long, value_delimiter = ',', value_parser = queue, default_value = "events,interactive,bulk")]
+    #[arg(long, value_delimiter = ',', value_parser = values::queue(), default_value = "events,interactive,bulk")]
     pub queues: Vec<Queue>,
     /// Jobs of each queue at the same time, instead of the configured number
     #[arg(long, value_name = "N")]
@@ -258,7 +264,7 @@ pub enum IngestCommand {
 
 Exit status: 3 where the signature or the credentials are wrong, 4 where the body is not this provider's.")]
     Parse(ParseOptions),
-    /// Apply stored deliveries again; what is known already changes nothing
+    /// Apply stored deliveries again, and report which still fail; what is known already changes nothing
     #[command(after_help = "Examples:
   nachfass ingest replay --failed
   nachfass ingest replay --source newsletter --since 2026-03-01T00:00:00Z")]
@@ -269,7 +275,7 @@ Exit status: 3 where the signature or the credentials are wrong, 4 where the bod
 #[derive(Args, Clone, Debug)]
 pub struct ParseOptions {
     /// Whose request it is
-    #[arg(long)]
+    #[arg(long, value_parser = values::provider())]
     pub provider: Provider,
     /// A header of the request, 'Name: value'
     #[arg(long = "header", value_name = "HEADER", value_parser = header)]
@@ -289,6 +295,9 @@ pub struct ParseOptions {
     /// The time at which the request came, for replay windows; now unless said
     #[arg(long, value_name = "TIME")]
     pub at: Option<Timestamp>,
+    /// Print JSON, one object a line, which it does anyway
+    #[arg(long)]
+    pub json: bool,
     /// The body; - or nothing for the standard input
     pub file: Option<PathBuf>,
 }
@@ -317,19 +326,19 @@ pub enum JobsCommand {
     #[command(after_help = "Example:
   nachfass jobs list --kind import --state running --json")]
     List(JobsListOptions),
-    /// Have something done now that the schedule does otherwise, and print the number of its job
+    /// Run a scheduled task now, and print the number of its job
     #[command(after_help = "Example:
   nachfass jobs run check-alerts")]
     Run(JobsRunOptions),
-    /// Show jobs
+    /// Show everything about jobs
     #[command(after_help = "Example:
   nachfass jobs show 17 --json")]
     Show(JobsOptions),
-    /// Have failed or canceled jobs tried again: they go on where they were left
+    /// Retry failed or canceled jobs: they go on where they were left
     #[command(after_help = "Example:
   nachfass jobs retry 17 18")]
     Retry(JobsOptions),
-    /// Call jobs off; one that is running stops at its next step
+    /// Cancel jobs; one that is running stops at its next step
     #[command(after_help = "Example:
   nachfass jobs cancel 19")]
     Cancel(JobsOptions),
@@ -339,10 +348,10 @@ pub enum JobsCommand {
 #[derive(Args, Clone, Debug)]
 pub struct JobsListOptions {
     /// Only those that do this, for example import
-    #[arg(long, value_parser = job_kind)]
+    #[arg(long, value_parser = values::job_kind())]
     pub kind: Option<JobKind>,
-    /// Only those in this state: queued, running, succeeded, failed, canceled
-    #[arg(long, value_parser = job_state)]
+    /// Only those in this state
+    #[arg(long, value_parser = values::job_state())]
     pub state: Option<JobState>,
     /// As many at most
     #[arg(long, default_value_t = 50)]
@@ -355,9 +364,9 @@ pub struct JobsListOptions {
 /// What to have done.
 #[derive(Args, Clone, Debug)]
 pub struct JobsRunOptions {
-    /// What: check-alerts, check-reminders, review-addresses, prune
-    #[arg(value_parser = job_kind)]
-    pub kind: JobKind,
+    /// The task, by its name in the schedule
+    #[arg(value_name = "TASK", value_enum)]
+    pub task: ScheduledTask,
     /// Print JSON
     #[arg(long)]
     pub json: bool,
@@ -366,24 +375,31 @@ pub struct JobsRunOptions {
 /// Which jobs.
 #[derive(Args, Clone, Debug)]
 pub struct JobsOptions {
-    /// Their numbers, as `jobs list` shows them
-    #[arg(required = true)]
+    /// Their numbers, as `jobs list` shows them, or their ids in the API
+    #[arg(required = true, value_name = "ID", value_parser = ids::read_job)]
     pub ids: Vec<i64>,
     /// Print JSON, one object a line
     #[arg(long)]
     pub json: bool,
 }
 
-fn job_kind(name: &str) -> Result<JobKind, String> {
-    let names = || {
-        JobKind::ALL.iter().map(|kind| kind.as_str().to_lowercase().replace('_', "-")).collect::<Vec<_>>().join(", ")
-    };
-    JobKind::from_name(name).ok_or_else(|| format!("there are {}", names()))
-}
-
-fn job_state(name: &str) -> Result<JobState, String> {
-    let names = || JobState::ALL.iter().map(|state| state.as_str().to_lowercase()).collect::<Vec<_>>().join(", ");
-    JobState::from_name(name).ok_or_else(|| format!("there are {}", names()))
+/// What the schedule does, by its names there.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+pub enum ScheduledTask {
+    /// See whether something is wrong with a campaign
+    CheckAlerts,
+    /// See which reminders are due
+    CheckReminders,
+    /// Judge addresses whose bounces have expired
+    ReviewAddresses,
+    /// Look for addresses that may be mistyped
+    SuggestCorrections,
+    /// Delete data past its retention period
+    Prune,
+    /// Read from the CRM what changed
+    SyncCrm,
+    /// Read all persons from the CRM
+    SyncCrmComplete,
 }
 
 /// What to recount.
@@ -427,13 +443,6 @@ pub enum ConfigCommand {
     #[command(after_help = "Example:
   nachfass config default > nachfass.toml")]
     Default,
-}
-
-fn queue(name: &str) -> Result<Queue, String> {
-    let found = Queue::ALL.iter().copied().find(|queue| queue.name() == name);
-    found.ok_or_else(|| {
-        format!("there are {}", Queue::ALL.iter().map(|queue| queue.name()).collect::<Vec<_>>().join(", "))
-    })
 }
 
 fn header(text: &str) -> Result<(String, String), String> {

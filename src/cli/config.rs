@@ -5,57 +5,52 @@ use std::process::ExitCode;
 
 use super::args::ConfigCommand;
 use super::{WRONG_USAGE, output};
-use crate::config::{self, Config, Severity};
+use crate::config::{self, Config, Examined, Finding, Severity};
 
 /// Runs a command.
 pub fn run(command: &ConfigCommand, path: Option<&Path>) -> ExitCode {
     match command {
         ConfigCommand::Default => output::finish(output::line(config::DEFAULT.trim_end()).map_err(Into::into)),
-        ConfigCommand::Check { json } => match Config::load(path) {
-            Ok(config) => check(&config, *json),
-            Err(error) => {
-                output::complain(&anyhow::Error::new(error));
-                ExitCode::from(WRONG_USAGE)
-            }
-        },
+        ConfigCommand::Check { json } => check(&Config::examine(path), *json),
     }
 }
 
-fn check(config: &Config, json: bool) -> ExitCode {
-    let findings = config.check();
-    for finding in &findings {
+fn check(examined: &Examined, json: bool) -> ExitCode {
+    for finding in &examined.findings {
         let line = if json { serde_json::to_string(finding).unwrap_or_default() } else { finding.to_string() };
         if let Err(error) = output::line(line) {
             return output::finish(Err(error.into()));
         }
     }
-    if findings.iter().any(|finding| finding.severity == Severity::Error) {
+    if examined.is_refused() {
         return ExitCode::from(WRONG_USAGE);
     }
-    if findings.is_empty() {
+    if examined.findings.is_empty() {
         output::note("the configuration is fine");
     }
     ExitCode::SUCCESS
 }
 
-/// Refuses a configuration with errors; what is only suspicious is logged.
+/// The configuration, if it can be used. What is only suspicious is returned with it.
 ///
 /// # Errors
 /// All errors in one text.
-pub fn refuse_errors(config: &Config) -> anyhow::Result<()> {
+pub fn load(path: Option<&Path>) -> anyhow::Result<(Config, Vec<Finding>)> {
+    let Examined { config, findings } = Config::examine(path);
     let (errors, warnings): (Vec<_>, Vec<_>) =
-        config.check().into_iter().partition(|finding| finding.severity == Severity::Error);
-    for warning in warnings {
-        tracing::warn!(
-            key = warning.key,
-            problem = warning.problem,
-            advice = warning.advice,
-            "the configuration is odd"
-        );
+        findings.into_iter().partition(|finding| finding.severity == Severity::Error);
+    match config {
+        Some(config) if errors.is_empty() => Ok((config, warnings)),
+        _ => {
+            let list: Vec<String> = errors.iter().map(|finding| format!("\n  {finding}")).collect();
+            anyhow::bail!("the configuration cannot be used:{}", list.concat())
+        }
     }
-    if errors.is_empty() {
-        return Ok(());
+}
+
+/// Writes to the log what is suspicious.
+pub fn warn(warnings: &[Finding]) {
+    for Finding { key, line, problem, advice, .. } in warnings {
+        tracing::warn!(key, line, problem, advice, "configuration warning");
     }
-    let list: Vec<String> = errors.iter().map(|finding| format!("\n  {finding}")).collect();
-    anyhow::bail!("the configuration cannot be used:{}", list.concat())
 }

@@ -4,6 +4,7 @@ use std::process::ExitCode;
 use std::time::Duration;
 
 use anyhow::{Context, bail};
+use api::graphql::ids;
 use domain::crm::{Account, ListKind, Right};
 use indicatif::ProgressBar;
 use service::ServiceError;
@@ -73,7 +74,7 @@ async fn sync_now(config: &Config, options: CrmSyncOptions) -> anyhow::Result<()
     };
     if options.no_wait {
         return if options.json {
-            Ok(output::line(serde_json::json!({ "job": job.id }))?)
+            Ok(output::line(serde_json::json!({ "job": ids::job(job.id) }))?)
         } else {
             Ok(output::line(job.id)?)
         };

@@ -5,6 +5,7 @@ use std::io::{BufWriter, Write};
 use std::path::{Path, PathBuf};
 
 use anyhow::Context;
+use api::graphql::ids;
 use domain::campaign::CampaignState;
 use indicatif::{ProgressBar, ProgressStyle};
 use serde_json::json;
@@ -109,7 +110,7 @@ fn print(result: &ImportResult, report: Option<&Path>, as_json: bool) -> anyhow:
     let counts = &result.counts;
     if as_json {
         return Ok(output::line(json!({
-            "campaignId": api::graphql::campaign_id(result.campaign_id),
+            "campaignId": ids::campaign(result.campaign_id),
             "read": result.read,
             "imported": counts.imported,
             "updated": counts.updated,

@@ -6,13 +6,15 @@ use std::process::ExitCode;
 use std::sync::Arc;
 
 use anyhow::Context;
+use api::graphql::ids;
 use connectors::http::HttpsFetch;
 use connectors::providers::{Request, webhook};
 use connectors::sources::{Sources, basic_auth_fits, default_campaign_keys, default_recipient_keys};
 use domain::{Clock, SystemClock};
+use serde_json::json;
 use service::apply::Applier;
 use service::changes::Changes;
-use service::ingest::{Replay, ReplayFilter, Replayed};
+use service::ingest::{FailedDelivery, Replay, ReplayFilter, Replayed};
 
 use super::args::{IngestCommand, ParseOptions, ReplayOptions};
 use super::output;
@@ -123,10 +125,29 @@ async fn apply_again(config: &Config, options: ReplayOptions) -> anyhow::Result<
             None => tokio::time::sleep(std::time::Duration::from_millis(100)).await,
         }
     };
-    if options.json {
-        return Ok(output::line(serde_json::to_string(&replayed)?)?);
-    }
+    let failing = replay.failing(db).await?;
     let Replayed { deliveries, events, new } = replayed;
-    output::note(format_args!("{deliveries} deliveries applied again: {events} events, {new} of them new"));
+    if options.json {
+        let failing: Vec<_> = failing.iter().map(as_json).collect();
+        return Ok(output::line(
+            json!({ "deliveries": deliveries, "events": events, "new": new, "stillFailing": failing }),
+        )?);
+    }
+    let count = failing.len();
+    output::line(format_args!(
+        "{deliveries} deliveries applied again: {events} events, {new} of them new; {count} deliveries still fail"
+    ))?;
+    for FailedDelivery { id, source, state, failures, error, .. } in &failing {
+        let error = error.as_deref().unwrap_or("no reason is known");
+        let state = state.as_str();
+        output::line(format_args!("  delivery {id} of {source}: {state}, {failures} elements failed: {error}"))?;
+    }
     Ok(())
+}
+
+fn as_json(failed: &FailedDelivery) -> serde_json::Value {
+    json!({
+        "id": ids::delivery(failed.id), "number": failed.id, "source": failed.source, "state": failed.state.as_str(),
+        "receivedAt": failed.received_at.to_string(), "failures": failed.failures, "error": failed.error,
+    })
 }

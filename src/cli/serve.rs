@@ -3,7 +3,7 @@
 use anyhow::Context;
 
 use super::args::{DemoOptions, ServeOptions, WorkerOptions};
-use super::output;
+use super::{first_admin, output};
 use crate::config::Config;
 use crate::demo;
 use crate::serving::{Parts, Serving};
@@ -68,20 +68,11 @@ fn require_services(config: &Config, command: &str) -> anyhow::Result<()> {
     Ok(())
 }
 
-/// Says where to look and, the first time, how to sign in.
+/// Says where to look and, as long as nobody has signed in, how to.
 async fn welcome(serving: &Serving) -> anyhow::Result<()> {
     let url = serving.url();
     output::note(format_args!("nachfass {} is at {url}", env!("CARGO_PKG_VERSION")));
     output::note(format_args!("  GraphiQL  {url}/graphiql"));
     output::note(format_args!("  events    {url}/ingest/{{source}}"));
-    if let Some(admin) = serving.first_admin().await? {
-        output::note("There is nobody who could sign in yet, so an admin was made; this is shown once:");
-        output::note(format_args!("  address   {}", admin.email));
-        output::note(format_args!("  password  {}", admin.password.expose()));
-        if serving.requires_totp() {
-            output::note(format_args!("Admins need a second factor here: nachfass user totp enable {}", admin.email));
-        }
-        output::note("Others are added by: nachfass user add");
-    }
-    Ok(())
+    first_admin::welcome(serving).await
 }

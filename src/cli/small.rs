@@ -37,7 +37,7 @@ pub async fn migrate(config: &Config, command: Option<MigrateCommand>, as_json: 
         return Ok(output::line(json!({ key: names }))?);
     }
     match (command, names.is_empty()) {
-        (_, true) => output::note("the database is up to date"),
+        (_, true) => output::line("the database is up to date")?,
         (Some(MigrateCommand::Status), false) => {
             names.iter().try_for_each(|name| output::line(format_args!("missing: {name}")))?
         }
@@ -47,14 +47,16 @@ pub async fn migrate(config: &Config, command: Option<MigrateCommand>, as_json: 
 }
 
 /// Asks a running nachfass whether it is ready.
-pub async fn healthcheck(config: &Config) -> ExitCode {
-    match ask(config).await {
-        Ok(answer) => {
-            output::note(answer);
-            ExitCode::SUCCESS
-        }
-        Err(error) => output::fail(&error),
-    }
+pub async fn healthcheck(config: &Config, as_json: bool) -> ExitCode {
+    let answer = match ask(config).await {
+        Ok(answer) => answer,
+        Err(error) => return output::fail(&error),
+    };
+    let status = serde_json::from_str::<serde_json::Value>(&answer)
+        .ok()
+        .and_then(|answer| Some(answer.get("status")?.as_str()?.to_owned()));
+    let printed = if as_json { output::line(&answer) } else { output::line(status.as_ref().unwrap_or(&answer)) };
+    output::finish(printed.map_err(Into::into))
 }
 
 async fn ask(config: &Config) -> anyhow::Result<String> {

@@ -2,6 +2,7 @@
 
 mod alerts;
 mod crm;
+mod origins;
 
 use std::collections::HashSet;
 use std::fmt;
@@ -12,6 +13,7 @@ use std::path::Path;
 use connectors::sources::SourceSettings;
 use domain::Provider;
 use domain::email::EmailAddress;
+use rustix::fs::{Access, access};
 use serde::Serialize;
 use service::prune::Retention;
 use tracing_subscriber::EnvFilter;
@@ -39,6 +41,8 @@ pub struct Finding {
     pub key: String,
     /// The file or variable that set it; `None` for a default.
     pub origin: Option<String>,
+    /// The line of the file, counted from 1; `None` for what is in no file.
+    pub line: Option<usize>,
     /// What is wrong.
     pub problem: String,
     /// What to do.
@@ -51,11 +55,16 @@ impl fmt::Display for Finding {
             Severity::Error => "error",
             Severity::Warning => "warning",
         };
-        write!(f, "{severity}: {}", self.key)?;
-        if let Some(origin) = &self.origin {
-            write!(f, " ({origin})")?;
+        match (&self.origin, self.line) {
+            (Some(origin), Some(line)) => write!(f, "{origin}:{line}: ")?,
+            (Some(origin), None) => write!(f, "{origin}: ")?,
+            (None, _) => {}
         }
-        write!(f, ": {}: {}", self.problem, self.advice)
+        write!(f, "{severity}: ")?;
+        if !self.key.is_empty() {
+            write!(f, "`{}`: ", self.key)?;
+        }
+        write!(f, "{}: {}", self.problem, self.advice)
     }
 }
 
@@ -78,7 +87,7 @@ impl Findings<'_> {
         // All sources come from one place: a later layer replaces the list as a whole.
         let set = key.split_once('[').map_or(key.as_str(), |(list, _)| list);
         let origin = self.config.origin(set).map(str::to_owned);
-        self.found.push(Finding { severity, key, origin, problem, advice: advice.to_owned() });
+        self.found.push(Finding { severity, key, origin, line: None, problem, advice: advice.to_owned() });
     }
 }
 
@@ -88,6 +97,7 @@ impl Config {
     pub fn check(&self) -> Vec<Finding> {
         let mut findings = Findings { config: self, found: Vec::new() };
         check_addresses(self, &mut findings);
+        origins::check(self, &mut findings);
         check_stores(self, &mut findings);
         check_secret_key(self, &mut findings);
         check_sign_in(self, &mut findings);
@@ -123,6 +133,14 @@ fn check_addresses(config: &Config, findings: &mut Findings<'_>) {
         }
         Ok(url) if url.has_authority() && has_extras(&url) => {
             findings.error("public_url", "it holds a user, a query or a fragment", advice);
+        }
+        Ok(url) if url.path() != "/" && url.has_authority() => {
+            let advice = "give nachfass a host name or a port of its own, for example https://nachfass.example.com";
+            findings.error(
+                "public_url",
+                "it has a path, and pages, cookies and links work at the root of a host only",
+                advice,
+            );
         }
         Ok(url) if url.scheme() == "http" && !is_this_machine(&url) => {
             let advice = "put a reverse proxy with TLS before it and write https://, or keep it to your own network";
@@ -185,8 +203,34 @@ fn check_secret_key(config: &Config, findings: &mut Findings<'_>) {
     }
 }
 
+/// Why a data folder cannot be used, and what to do; `None` where it can be used or made.
+fn unusable(folder: &Path) -> Option<(String, &'static str)> {
+    let shown = |path: &Path| path.display().to_string();
+    match std::fs::metadata(folder) {
+        Ok(found) if !found.is_dir() => {
+            Some((format!("{} is not a folder", shown(folder)), "name a folder, or move away what is there"))
+        }
+        Ok(_) if access(folder, Access::WRITE_OK | Access::EXEC_OK).is_err() => {
+            let problem = format!("{} cannot be written to by this user", shown(folder));
+            Some((problem, "give it to the user that runs nachfass (chown), or name another folder"))
+        }
+        Ok(_) => None,
+        Err(_) => {
+            let existing = folder.ancestors().skip(1).find(|path| path.as_os_str().is_empty() || path.exists())?;
+            let existing = if existing.as_os_str().is_empty() { Path::new(".") } else { existing };
+            let is_usable = existing.is_dir() && access(existing, Access::WRITE_OK | Access::EXEC_OK).is_ok();
+            let problem = format!("{} does not exist and cannot be made in {}", shown(folder), shown(existing));
+            (!is_usable).then_some((problem, "make it for the user that runs nachfass, or name another folder"))
+        }
+    }
+}
+
 /// Whether other users of the machine are kept out of the data folder and away from the key.
 fn check_data_dir(config: &Config, findings: &mut Findings<'_>) {
+    if let Some((problem, advice)) = unusable(&config.data_dir) {
+        findings.error("data_dir", problem, advice);
+        return;
+    }
     let is_open = |path: &Path| std::fs::metadata(path).is_ok_and(|file| file.permissions().mode() & OTHERS != 0);
     if is_open(&config.data_dir) {
         let problem = format!("{} is open to other users of this machine", config.data_dir.display());

@@ -22,9 +22,10 @@ const PREFIX: &str = "NACHFASS_";
 const NOT_CONFIGURATION: [&str; 2] = ["NACHFASS_TEST_", "NACHFASS_BENCH_"];
 
 /// Some values and where they come from.
-struct Layer {
-    origin: String,
-    values: Dict,
+#[derive(Clone)]
+pub(super) struct Layer {
+    pub(super) origin: String,
+    pub(super) values: Dict,
 }
 
 impl Provider for Layer {
@@ -38,26 +39,30 @@ impl Provider for Layer {
 }
 
 /// All layers, one upon the other.
-pub(super) fn stack(
+pub(super) fn stack(layers: &[Layer]) -> Figment {
+    layers.iter().cloned().fold(Figment::new(), Figment::merge)
+}
+
+/// All layers, the lowest first.
+pub(super) fn read(
     file: Option<&Path>,
     environment: impl IntoIterator<Item = (OsString, OsString)>,
-) -> Result<Figment, ConfigError> {
+) -> Result<Vec<Layer>, ConfigError> {
     let defaults = parse(DEFAULT, DEFAULTS)?;
-    let mut figment = Figment::new().merge(Layer { origin: DEFAULTS.to_owned(), values: defaults.clone() });
+    let mut layers = vec![Layer { origin: DEFAULTS.to_owned(), values: defaults.clone() }];
     if let Some(path) = file {
         let text = std::fs::read_to_string(path)
             .map_err(|source| ConfigError::Unreadable { path: path.to_owned(), source })?;
         let origin = path.display().to_string();
-        figment = figment.merge(Layer { values: parse(&text, &origin)?, origin });
+        layers.push(Layer { values: parse(&text, &origin)?, origin });
     }
     let defaults = Value::from(defaults);
     for (key, variable, text) in variables(environment)? {
         let value = read_variable(&defaults, &key, text);
         // One layer each, so that a message names the variable.
-        let layer = Layer { origin: format!("the environment variable {variable}"), values: nest(&key, value) };
-        figment = figment.merge(layer);
+        layers.push(Layer { origin: format!("the environment variable {variable}"), values: nest(&key, value) });
     }
-    Ok(figment)
+    Ok(layers)
 }
 
 /// Where every key was set that is not a default, by its path with dots.

@@ -169,8 +169,33 @@ fn addresses_are_judged() {
     assert_eq!(findings("public_url = \"https://example.com/?a=b\""), error("public_url"));
     assert_eq!(findings("public_url = \"http://example.com\""), warning("public_url"));
     assert_eq!(findings("public_url = \"http://[::1]:8080\""), []);
-    let config = load("public_url = \"https://example.com/follow-up/\"", &[]).expect("ok");
-    assert_eq!((config.public_url.as_str(), config.check().len()), ("https://example.com/follow-up", 0));
+    assert_eq!(findings("public_url = \"https://example.com/follow-up/\""), error("public_url"));
+    let config = load("public_url = \"https://example.com/\"", &[]).expect("ok");
+    assert_eq!((config.public_url.as_str(), config.check().len()), ("https://example.com", 0));
+}
+
+#[test]
+fn origins_are_judged() {
+    let of = |list: &str| findings(&format!("allow_origins = {list}"));
+    assert_eq!(of("[\"https://app.example.com\", \"http://localhost:5173\", \"https://[::1]:8443\"]"), []);
+    assert_eq!(of("[\"http://app.example.com\"]"), warning("allow_origins[0]"));
+    for (wrong, advice) in [
+        ("*", "list each origin"),
+        ("null", "for example https://app.example.com"),
+        ("app.example.com", "for example https://app.example.com"),
+        ("localhost:5173", "for example https://app.example.com"),
+        ("ftp://app.example.com", "for example https://app.example.com"),
+        ("https://app.example.com/", "write https://app.example.com"),
+        ("https://app.example.com/mail?x=y", "write https://app.example.com"),
+        ("https://App.example.com:443", "write https://app.example.com"),
+        ("https://*.example.com", "list each origin"),
+    ] {
+        let found =
+            load(&format!("allow_origins = [\"https://a.example\", {wrong:?}]"), &[]).expect("readable").check();
+        assert_eq!(found.len(), 1, "{wrong}");
+        assert_eq!((found[0].severity, found[0].key.as_str()), (Severity::Error, "allow_origins[1]"), "{wrong}");
+        assert!(found[0].advice.contains(advice), "{wrong}: {}", found[0].advice);
+    }
 }
 
 #[test]
@@ -306,7 +331,7 @@ fn a_finding_says_where_what_and_what_to_do() {
     let found = load("", &[("NACHFASS_LISTEN", "here")]).expect("readable").check();
     let message = found[0].to_string();
     let expected =
-        "error: listen (the environment variable NACHFASS_LISTEN): \"here\" is not an IP address and a port: write ";
+        "the environment variable NACHFASS_LISTEN: error: `listen`: \"here\" is not an IP address and a port: write ";
     assert!(message.starts_with(expected), "{message}");
     let found = load(&source("mailgun", ""), &[]).expect("readable").check();
     assert!(found[0].origin.as_deref().is_some_and(|origin| origin.ends_with(FILE_NAME)));

@@ -120,8 +120,8 @@ async fn many_bounces_raise_an_alert_that_is_told_once(site: Site) {
     let jobs: Vec<Value> = jobs.lines().map(|line| serde_json::from_str(line).expect("JSON")).collect();
     assert_eq!(jobs.len(), 1, "{jobs:?}");
     eventually("the job that tells is over", async || {
-        let id = jobs[0]["id"].to_string();
-        (site.run_json(["jobs", "show", &id, "--json"])["state"] == "SUCCEEDED").then_some(())
+        let id = jobs[0]["id"].as_str().expect("an id");
+        (site.run_json(["jobs", "show", id, "--json"])["state"] == "SUCCEEDED").then_some(())
     })
     .await;
     assert_eq!((hook.told().len(), alerts(&api, &campaign).await), (1, raised));

@@ -181,8 +181,94 @@ fn config_check_finds_what_is_wrong() {
     site.write("nachfass.toml", "lissten = \"127.0.0.1:8080\"\n");
     let output = site.command(["config", "check"]).output().expect("the program starts");
     assert_eq!(output.status.code(), Some(2));
-    assert!(String::from_utf8_lossy(&output.stderr).contains("lissten"));
+    assert!(String::from_utf8_lossy(&output.stdout).contains("lissten"));
     assert_eq!(status(&mut site.command(["config", "check", "--config", "missing.toml"])), Some(2));
+}
+
+#[test]
+fn config_check_finds_everything_in_one_run() {
+    let site = site();
+    site.write("taken", "a file");
+    site.write(
+        "nachfass.toml",
+        "listen = 8080\n\
+         data_dir = \"taken\"\n\
+         # a comment\n\
+         lissten = \"127.0.0.1:8080\"\n\
+         public_url = \"https://example.com/mail\"\n\
+         \n\
+         [worker]\n\
+         concurrency = 0\n\
+         \n\
+         [[sources]]\n\
+         name = \"shop\"\n\
+         provider = \"sengrid\"\n\
+         \n\
+         [[sources]]\n\
+         provider = \"postmark\"\n\
+         basic_auth = \"hush\"\n",
+    );
+    let check = |arguments: &[&str]| {
+        let output = site.command(["config", "check"]).args(arguments).output().expect("the program starts");
+        assert_eq!(output.status.code(), Some(2));
+        String::from_utf8(output.stdout).expect("UTF-8")
+    };
+    let text = check(&[]);
+    for line in [
+        "nachfass.toml:1: error: `listen`: ",
+        "nachfass.toml:2: error: `data_dir`: ",
+        "nachfass.toml:4: error: `lissten`: ",
+        "nachfass.toml:5: error: `public_url`: ",
+        "nachfass.toml:8: error: `worker.concurrency`: ",
+        "nachfass.toml:12: error: `sources[0].provider`: ",
+        "nachfass.toml:14: error: `sources[1].name`: ",
+        "nachfass.toml:16: error: `sources[1].basic_auth`: ",
+    ] {
+        assert!(text.lines().any(|found| found.starts_with(line)), "{line} is not in\n{text}");
+    }
+    assert_eq!(text.lines().count(), 8, "{text}");
+    assert!(!text.contains("hush"), "{text}");
+    let found: Vec<Value> = check(&["--json"]).lines().map(|line| serde_json::from_str(line).expect("JSON")).collect();
+    assert_eq!(found.len(), 8);
+    assert!(found.iter().all(|finding| finding["line"].is_u64() && finding["origin"] == "nachfass.toml"), "{found:?}");
+
+    // What cannot be read at all is said in the same form, and a start says the same.
+    site.write("nachfass.toml", "listen = \"127.0.0.1:1\"\nworker = = 1\n");
+    assert!(check(&[]).starts_with("nachfass.toml:2: error: not valid TOML"), "{}", check(&[]));
+    let broken: Value = serde_json::from_str(check(&["--json"]).trim_end()).expect("one object");
+    assert!(broken["line"].is_u64() && broken["severity"] == "error", "{broken}");
+    let missing: Value =
+        serde_json::from_str(check(&["--config", "missing.toml", "--json"]).trim_end()).expect("one object");
+    assert_eq!(missing["origin"], "missing.toml");
+    let started = site.command(["run"]).output().expect("the program starts");
+    assert!(String::from_utf8_lossy(&started.stderr).contains("nachfass.toml:2: error: "));
+}
+
+#[test]
+fn values_of_a_list_are_shown_and_completed() {
+    let site = site();
+    for (command, values) in [
+        (&["ingest", "parse", "--help"][..], &["sendgrid", "generic"][..]),
+        (&["jobs", "list", "--help"][..], &["check-alerts", "canceled"][..]),
+        (&["jobs", "run", "--help"][..], &["suggest-corrections", "sync-crm-complete"][..]),
+        (&["token", "create", "--help"][..], &["viewer", "marketer", "admin"][..]),
+        (&["user", "add", "--help"][..], &["viewer", "marketer", "admin"][..]),
+        (&["worker", "--help"][..], &["events", "interactive", "bulk"][..]),
+        (&["import", "--help"][..], &["draft", "sending", "sent"][..]),
+    ] {
+        let help = site.run(command.iter().copied());
+        assert!(values.iter().all(|value| help.contains(value)), "{command:?}: {help}");
+    }
+    let script = site.run(["completions", "bash"]);
+    for value in ["mailersend", "review-addresses", "interactive", "marketer"] {
+        assert!(script.contains(value), "{value} is not completed");
+    }
+    // GraphQL's words are understood as well.
+    assert_eq!(status(&mut site.command(["jobs", "list", "--kind", "CHECK_ALERTS", "--state", "QUEUED"])), Some(0));
+    assert_eq!(status(&mut site.command(["jobs", "list", "--kind", "check_alerts"])), Some(0));
+    let refused = site.command(["jobs", "run", "sync-crm"]).output().expect("the program starts");
+    assert!(String::from_utf8_lossy(&refused.stderr).contains("no CRM is connected"));
+    assert_eq!(site.run_json(["jobs", "run", "suggest-corrections", "--json"])["kind"], "SUGGEST_CORRECTIONS");
 }
 
 #[test]
@@ -200,7 +286,7 @@ fn the_schema_is_the_one_in_the_repository() {
 fn tokens_and_users_are_made() {
     let site = site();
     let token = site.run_json(["token", "create", "--name", "ci", "--role", "ADMIN", "--expires", "90d", "--json"]);
-    assert_eq!(token["role"], "admin", "{token}");
+    assert_eq!(token["role"], "ADMIN", "{token}");
     assert!(
         token["id"].is_string()
             && token["token"].as_str().expect("a text").len() > 20
@@ -216,7 +302,7 @@ fn tokens_and_users_are_made() {
     };
     let made = add("Erika@kleinfirma.example", "correct horse battery\n");
     let user: Value = serde_json::from_slice(&made.stdout).expect("JSON");
-    assert!(user["id"].is_string() && user["role"] == "marketer", "{user}");
+    assert!(user["id"].is_string() && user["role"] == "MARKETER", "{user}");
     assert_eq!(
         add("erika@kleinfirma.example", "correct horse battery\n").status.code(),
         Some(1),
@@ -269,16 +355,21 @@ fn jobs_are_called_off_and_tried_again() {
         (&listed["kind"], &listed["state"], &listed["attempts"]),
         (&json!("REMATCH"), &json!("QUEUED"), &json!(0))
     );
-    let id = listed["id"].to_string();
-    assert_eq!(status(&mut site.command(["jobs", "retry", &id])), Some(1), "it waits already");
-    assert_eq!(site.run_json(["jobs", "cancel", &id, "--json"])["state"], "CANCELED");
+    // Its id in the API names it, and so does its number.
+    let (id, number) = (listed["id"].as_str().expect("an id"), listed["number"].to_string());
+    let show = site.run(["jobs", "show", &number]);
+    assert!(show.contains(id) && show.contains("payload") && show.contains("REMATCH"), "{show}");
+    let table = site.run(["jobs", "list"]);
+    assert!(table.lines().next().is_some_and(|line| line.contains("ID") && line.contains("STATE")), "{table}");
+    assert_eq!(status(&mut site.command(["jobs", "retry", id])), Some(1), "it waits already");
+    assert_eq!(site.run_json(["jobs", "cancel", id, "--json"])["state"], "CANCELED");
     assert_eq!(
         site.run_json(["jobs", "list", "--state", "canceled", "--kind", "rematch", "--json"])["id"],
         listed["id"]
     );
-    assert_eq!(status(&mut site.command(["jobs", "cancel", &id])), Some(1), "it is over");
-    assert_eq!(site.run_json(["jobs", "retry", &id, "--json"])["state"], "QUEUED");
-    assert_eq!(site.run_json(["jobs", "show", &id, "--json"])["state"], "QUEUED");
+    assert_eq!(status(&mut site.command(["jobs", "cancel", id])), Some(1), "it is over");
+    assert_eq!(site.run_json(["jobs", "retry", id, "--json"])["state"], "QUEUED");
+    assert_eq!(site.run_json(["jobs", "show", &number, "--json"])["state"], "QUEUED");
     assert_eq!(status(&mut site.command(["jobs", "show", "99"])), Some(1));
     assert_eq!(status(&mut site.command(["jobs", "list", "--state", "lost"])), Some(2));
 }

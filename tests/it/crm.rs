@@ -55,7 +55,7 @@ async fn it_says_as_whom_the_crm_is_reached(site: Site) {
 
     // A job that waits says why, and until when.
     let ordered = site.run_json(["crm", "sync", "--no-wait", "--json"]);
-    let job = ordered["job"].as_i64().expect("a job").to_string();
+    let job = ordered["job"].as_str().expect("a job").to_owned();
     let running = site.start().await;
     let error = within(PATIENCE, "the job waits", async || {
         site.run_json(["jobs", "show", &job, "--json"])["error"].as_str().map(str::to_owned)

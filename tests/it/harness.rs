@@ -1,6 +1,7 @@
 //! What all tests share: installations, their processes and clients, and the providers that post to them.
 
 mod api;
+mod browser;
 mod process;
 mod proxy;
 mod services;
@@ -12,6 +13,7 @@ use std::io::Write;
 use std::time::{Duration, Instant};
 
 pub use api::Api;
+pub use browser::Browser;
 pub use process::{Process, answer};
 pub use proxy::Proxy;
 pub use site::{Mode, Running, Site, other_program, program_file};

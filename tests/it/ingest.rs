@@ -194,7 +194,7 @@ async fn only_listed_topics_are_confirmed(site: Site) {
         body: fixture("sns-confirmation-of-a-foreign-topic.json"),
     };
     assert_eq!(site.stranger().deliver(posting).await.expect("an answer").status(), 401);
-    let refusal = "a request that is not authentic was refused";
+    let refusal = "webhook rejected";
     eventually("the log says it", async || {
         running.processes().any(|(_, part)| part.log().contains(refusal)).then_some(())
     })

@@ -30,7 +30,11 @@ mod degraded;
 #[cfg(test)]
 mod demo;
 #[cfg(test)]
+mod documents;
+#[cfg(test)]
 mod export;
+#[cfg(test)]
+mod graphiql;
 #[cfg(test)]
 mod hostile;
 #[cfg(test)]
@@ -39,6 +43,8 @@ mod ingest;
 mod reminder_actions;
 #[cfg(test)]
 mod reminders;
+#[cfg(test)]
+mod sources;
 #[cfg(test)]
 mod story;
 #[cfg(test)]

@@ -72,8 +72,9 @@ impl TryFrom<AuditFilter> for audit::AuditFilter {
     type Error = Refusal;
 
     fn try_from(filter: AuditFilter) -> Result<Self, Refusal> {
+        let object = filter.object_id.as_ref().map(Key::audit_object).transpose();
         Ok(Self {
-            object: filter.object_id.as_ref().map(Key::audit_object).transpose()?,
+            object: object.map_err(|refusal| refusal.about(&["filter", "objectId"]))?,
             subject: filter.subject,
             action: filter.action,
             since: filter.since.map(|at| at.0),

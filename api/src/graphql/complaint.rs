@@ -60,8 +60,9 @@ impl TryFrom<ComplaintFilter> for complaints::ComplaintFilter {
     type Error = Refusal;
 
     fn try_from(filter: ComplaintFilter) -> Result<Self, Refusal> {
+        let campaign = filter.campaign_id.as_ref().map(node::campaign).transpose();
         Ok(Self {
-            campaign: filter.campaign_id.as_ref().map(node::campaign).transpose()?,
+            campaign: campaign.map_err(|refusal| refusal.about(&["campaignId"]))?,
             since: filter.since.map(|at| at.0),
             until: filter.until.map(|at| at.0),
             domains: filter.domain.unwrap_or_default(),

@@ -15,6 +15,7 @@ use super::node::{self, Key};
 use super::person::Person;
 use super::scalars::{DateTime, EmailAddress, at, int};
 use super::schema::{access, reader};
+use super::set::within;
 use super::words::{CorrectionSource, CorrectionState, PushState, SuggestionReason};
 
 /// Another address in place of one.
@@ -127,12 +128,13 @@ impl TryFrom<CorrectionFilter> for corrections::CorrectionFilter {
     type Error = Refusal;
 
     fn try_from(filter: CorrectionFilter) -> Result<Self, Refusal> {
+        let campaign = filter.campaign_id.as_ref().map(node::campaign).transpose();
         Ok(Self {
             states: filter.state.unwrap_or_default().into_iter().map(Into::into).collect(),
             sources: filter.source.unwrap_or_default().into_iter().map(Into::into).collect(),
             reasons: filter.reason.unwrap_or_default().into_iter().map(Into::into).collect(),
             pushes: filter.push.unwrap_or_default().into_iter().map(Into::into).collect(),
-            campaign: filter.campaign_id.as_ref().map(node::campaign).transpose()?,
+            campaign: campaign.map_err(|refusal| refusal.about(&["campaignId"]))?,
             search: filter.search,
         })
     }
@@ -234,7 +236,7 @@ impl CorrectionQuery {
         #[graphql(desc = "Only what stands behind this cursor.")] after: Option<String>,
     ) -> Result<Connection<Corrections>> {
         let _turn = turn(ctx, filter.as_ref().is_some_and(|filter| filter.search.is_some())).await;
-        let filter = filter.unwrap_or_default().try_into()?;
+        let filter = filter.unwrap_or_default().try_into().map_err(|refusal| within(&["filter"], refusal))?;
         let page = reader(ctx)?.corrections(&filter, &page_args(first, after, None, None)).await?;
         Ok(Connection::new(Corrections(filter), page.map(Correction)))
     }
@@ -250,8 +252,10 @@ impl CorrectionQuery {
     ) -> Result<Vec<CorrectionIssue>> {
         let marketer = access(ctx)?.marketer()?;
         let limit = u32::try_from(first).ok().filter(|limit| *limit <= 500);
-        let limit = limit.ok_or_else(|| invalid("first", "first must be between 0 and 500"))?;
-        let issues = marketer.correction_issues(node::job(&job_id)?, after.into(), limit).await?;
+        let limit =
+            limit.ok_or_else(|| invalid("first", format!("first must be between 0 and 500, and is {first}")))?;
+        let job = node::job(&job_id).map_err(|refusal| refusal.about(&["jobId"]))?;
+        let issues = marketer.correction_issues(job, after.into(), limit).await?;
         let shown = |issue: corrections::FileIssue| CorrectionIssue {
             line: int(issue.line),
             text: issue.content,
@@ -334,19 +338,19 @@ impl CorrectionMutation {
 async fn correct(access: &Access, input: CorrectAddressInput) -> service::Result<corrections::Correction> {
     let marketer = access.marketer()?;
     let person = input.person_id.as_ref().map(node::person).transpose();
-    let person = person.map_err(|refusal| Refusal { field: vec!["personId".to_owned()], ..refusal })?;
+    let person = person.map_err(|refusal| refusal.about(&["personId"]))?;
+    let new = input.new_email.read(&["newEmail"])?;
     let old = match (input.old_email, &input.recipient_id) {
-        (Some(email), None) => email.0.as_str().to_owned(),
+        (Some(email), None) => email.read(&["oldEmail"])?.as_str().to_owned(),
         (None, Some(id)) => {
-            let key =
-                node::recipient(id).map_err(|refusal| Refusal { field: vec!["recipientId".to_owned()], ..refusal });
-            marketer.written_address(key?).await?
+            let key = node::recipient(id).map_err(|refusal| refusal.about(&["recipientId"]))?;
+            marketer.written_address(key).await?
         }
         _ => return Err(invalid("oldEmail", "give oldEmail or recipientId: exactly one of them").into()),
     };
-    marketer.correct_address(NewCorrection { old, new: input.new_email.0, person, reason: input.reason }).await
+    marketer.correct_address(NewCorrection { old, new, person, reason: input.reason }).await
 }
 
 fn correction(id: &ID) -> Result<i64, Refusal> {
-    node::correction(id).map_err(|refusal| Refusal { field: vec!["correctionId".to_owned()], ..refusal })
+    node::correction(id).map_err(|refusal| refusal.about(&["correctionId"]))
 }

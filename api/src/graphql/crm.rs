@@ -149,7 +149,7 @@ impl CrmQuery {
         #[graphql(desc = "So many; 50 where nothing is said, 500 at most.")] first: Option<i32>,
         #[graphql(desc = "Only what stands behind this cursor.")] after: Option<String>,
     ) -> Result<Connection<FollowUps>> {
-        let filter = filter.unwrap_or_default().try_into()?;
+        let filter = filter.unwrap_or_default().try_into().map_err(|refusal| within(&["filter"], refusal))?;
         let page = reader(ctx)?.follow_ups(&filter, &page_args(first, after, None, None)).await?;
         Ok(Connection::new(FollowUps(filter), page.map(FollowUp)))
     }
@@ -226,7 +226,9 @@ impl CrmMutation {
         let access = access(ctx)?;
         let begun = async {
             let ids = selection_ids.map(|ids| ids.iter().map(node::selection).collect::<Result<Vec<_>, _>>());
-            access.marketer()?.sync_selections(ids.transpose()?).await
+            let marketer = access.marketer()?;
+            let ids = ids.transpose().map_err(|refusal| refusal.about(&["selectionIds"]))?;
+            marketer.sync_selections(ids).await
         };
         JobPayload::of(begun.await, access)
     }
@@ -258,7 +260,7 @@ async fn add_to_selection(access: &Access, input: AddToSelectionInput) -> servic
     let marketer = access.marketer()?;
     let persons = persons(access, input.recipients, input.addresses, input.complaints)?;
     let target = match (input.selection_id, input.new_selection) {
-        (Some(id), None) => Target::Existing(node::selection(&id).map_err(|refusal| of("selectionId", refusal))?),
+        (Some(id), None) => Target::Existing(node::selection(&id).map_err(|refusal| refusal.about(&["selectionId"]))?),
         (None, Some(NewSelectionInput { name, description })) => Target::New { name, description },
         _ => return Err(invalid("input", "give selectionId, or newSelection: exactly one of them").into()),
     };
@@ -268,7 +270,7 @@ async fn add_to_selection(access: &Access, input: AddToSelectionInput) -> servic
 async fn remove_from_selection(access: &Access, input: RemoveFromSelectionInput) -> service::Result<jobs::Job> {
     let marketer = access.marketer()?;
     let persons = persons(access, input.recipients, input.addresses, input.complaints)?;
-    let selection = node::selection(&input.selection_id).map_err(|refusal| of("selectionId", refusal))?;
+    let selection = node::selection(&input.selection_id).map_err(|refusal| refusal.about(&["selectionId"]))?;
     marketer.remove_from_selection(persons, selection).await
 }
 
@@ -276,7 +278,7 @@ async fn add_to_project(access: &Access, input: AddToProjectInput) -> service::R
     let marketer = access.marketer()?;
     let persons = persons(access, input.recipients, input.addresses, input.complaints)?;
     let target = match (input.project_id, input.new_project) {
-        (Some(id), None) => Target::Existing(node::project(&id).map_err(|refusal| of("projectId", refusal))?),
+        (Some(id), None) => Target::Existing(node::project(&id).map_err(|refusal| refusal.about(&["projectId"]))?),
         (None, Some(NewProjectInput { name, description })) => Target::New { name, description },
         _ => return Err(invalid("input", "give projectId, or newProject: exactly one of them").into()),
     };
@@ -295,9 +297,4 @@ async fn create_follow_ups(access: &Access, input: CreateFollowUpsInput) -> serv
         link,
     };
     marketer.create_follow_ups(recipients, wish).await
-}
-
-/// A refusal about this field.
-fn of(field: &str, refusal: Refusal) -> Refusal {
-    Refusal { field: vec![field.to_owned()], ..refusal }
 }

@@ -81,8 +81,16 @@ impl From<Failure> for async_graphql::Error {
 /// More errors than these help nobody: a document may have thousands of unknown fields.
 const MAX_ERRORS: usize = 50;
 
+/// What async-graphql says where an operation is too complex.
+const TOO_COMPLEX: &str = "Query is too complex.";
+
+/// Whether the operation was refused because it is too complex.
+pub(super) fn is_too_complex(response: &Response) -> bool {
+    response.errors.iter().any(|error| error.message == TOO_COMPLEX)
+}
+
 /// What async-graphql says where a document goes beyond a limit.
-const LIMITS: &[&str] = &["too complex", "nested too deep", "number of directives"];
+const LIMITS: &[&str] = &[TOO_COMPLEX, "nested too deep", "number of directives"];
 
 /// Gives every error a code: those of the document itself (syntax, unknown fields, limits) come without one.
 pub(super) fn with_codes(mut response: Response) -> Response {

@@ -285,7 +285,7 @@ fn converted<T, U: From<T>>(columns: Option<Vec<T>>) -> Option<Vec<U>> {
 }
 
 fn campaign(id: &ID) -> Result<i64, Refusal> {
-    node::campaign(id).map_err(|refusal| Refusal { field: vec!["campaignId".to_owned()], ..refusal })
+    node::campaign(id).map_err(|refusal| refusal.about(&["campaignId"]))
 }
 
 /// Begins an export of recipients.
@@ -299,7 +299,7 @@ pub(super) async fn recipients(access: &Access, input: ExportRecipientsInput) ->
 pub(super) async fn clicks(access: &Access, input: ExportClicksInput) -> service::Result<jobs::Job> {
     let marketer = access.marketer()?;
     let link = input.link_id.as_ref().map(node::link).transpose();
-    let link = link.map_err(|refusal| Refusal { field: vec!["linkId".to_owned()], ..refusal })?;
+    let link = link.map_err(|refusal| refusal.about(&["linkId"]))?;
     marketer.export_clicks(campaign(&input.campaign_id)?, link, input.format.into(), converted(input.columns)).await
 }
 
@@ -307,9 +307,7 @@ pub(super) async fn clicks(access: &Access, input: ExportClicksInput) -> service
 pub(super) async fn addresses(access: &Access, input: ExportAddressesInput) -> service::Result<jobs::Job> {
     let marketer = access.marketer()?;
     let set = match input.addresses {
-        Some(addresses) => {
-            addresses.into_set().map_err(|refusal| Refusal { field: vec!["addresses".to_owned()], ..refusal })?
-        }
+        Some(addresses) => addresses.into_set().map_err(|refusal| within(&["addresses"], refusal))?,
         None => Addresses::Where(service::addresses::AddressFilter::default()),
     };
     marketer.export_addresses(set, input.format.into(), converted(input.columns)).await
@@ -319,7 +317,6 @@ pub(super) async fn addresses(access: &Access, input: ExportAddressesInput) -> s
 pub(super) async fn complaints(access: &Access, input: ExportComplaintsInput) -> service::Result<jobs::Job> {
     let marketer = access.marketer()?;
     let filter = input.filter.unwrap_or_default().try_into();
-    let choice =
-        filter.map_err(|refusal| Refusal { field: vec!["filter".to_owned(), "campaignId".to_owned()], ..refusal })?;
+    let choice = filter.map_err(|refusal| within(&["filter"], refusal))?;
     marketer.export_complaints(choice, input.format.into(), converted(input.columns)).await
 }

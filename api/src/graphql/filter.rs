@@ -83,7 +83,10 @@ impl RecipientFilterInput {
     /// A refusal for ids that are no ids of links.
     pub fn into_condition(self) -> Result<Condition, Refusal> {
         let all = |filters: Vec<Self>| filters.into_iter().map(Self::into_condition).collect::<Result<Vec<_>, _>>();
-        let links = |ids: Vec<ID>| ids.iter().map(node::link).collect::<Result<Vec<_>, _>>();
+        let links = |ids: Vec<ID>| {
+            let links = ids.iter().map(node::link).collect::<Result<Vec<_>, _>>();
+            links.map_err(|refusal| refusal.about(&["clickedLink"]))
+        };
         let owners = |ids: Vec<ID>| ids.into_iter().map(|id| id.0).collect();
         let conditions = [
             self.status.map(|list| Condition::Status(converted(list))),
@@ -126,7 +129,7 @@ pub enum RecipientOrderField {
     Number,
     /// The address, in lower case. Only for those who may see personal data.
     Email,
-    /// The status, in the order in which its values are declared.
+    /// The status: READY, SENT, DELIVERED, READ, CLICKED, SOFT_BOUNCED, HARD_BOUNCED, BLOCKED, COMPLAINED, UNSUBSCRIBED, CANCELED.
     Status,
 }
 

@@ -120,7 +120,7 @@ impl TryFrom<FollowUpFilter> for follow_ups::FollowUpFilter {
 
     fn try_from(filter: FollowUpFilter) -> Result<Self, Refusal> {
         let campaign = filter.campaign_id.as_ref().map(node::campaign).transpose();
-        let campaign = campaign.map_err(|refusal| Refusal { field: vec!["campaignId".to_owned()], ..refusal })?;
+        let campaign = campaign.map_err(|refusal| refusal.about(&["campaignId"]))?;
         Ok(Self { campaign, owner: filter.owner, done: filter.done })
     }
 }

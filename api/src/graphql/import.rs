@@ -78,8 +78,7 @@ pub enum ImportField {
 /// Begins an import.
 pub(super) async fn begin(access: &Access, input: ImportRecipientsInput) -> service::Result<jobs::Job> {
     let marketer = access.marketer()?;
-    let campaign = node::campaign(&input.campaign_id)
-        .map_err(|refusal| Refusal { field: vec!["campaignId".to_owned()], ..refusal })?;
+    let campaign = node::campaign(&input.campaign_id).map_err(|refusal| refusal.about(&["campaignId"]))?;
     let selections = ids("selectionIds", input.selection_ids, node::selection)?;
     let projects = ids("projectIds", input.project_ids, node::project)?;
     let persons = ids("personIds", input.person_ids, node::person)?;
@@ -101,14 +100,13 @@ pub(super) async fn begin(access: &Access, input: ImportRecipientsInput) -> serv
 
 /// What the ids in a field stand for.
 fn ids(field: &str, ids: Option<Vec<ID>>, read: impl Fn(&ID) -> Result<i64, Refusal>) -> Result<Vec<i64>, Refusal> {
-    let read = |id: &ID| read(id).map_err(|refusal| Refusal { field: vec![field.to_owned()], ..refusal });
+    let read = |id: &ID| read(id).map_err(|refusal| refusal.about(&[field]));
     ids.unwrap_or_default().iter().map(read).collect()
 }
 
 /// Has the recipients of a campaign read from their lists again.
 pub(super) async fn reload(access: &Access, campaign: &ID) -> service::Result<jobs::Job> {
     let marketer = access.marketer()?;
-    let campaign =
-        node::campaign(campaign).map_err(|refusal| Refusal { field: vec!["campaignId".to_owned()], ..refusal })?;
+    let campaign = node::campaign(campaign).map_err(|refusal| refusal.about(&["campaignId"]))?;
     marketer.reload_recipients(campaign).await
 }

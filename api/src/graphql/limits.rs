@@ -74,10 +74,13 @@ pub fn read(request: &mut Request) -> Result<ExecutableDocument, ServerError> {
 
 fn read_text(query: &str) -> Result<ExecutableDocument, ServerError> {
     if query.len() > MAX_LENGTH {
-        return Err(refused("TOO_COMPLEX", format!("a document may have {MAX_LENGTH} bytes at most")));
+        let length = query.len();
+        return Err(exceeds(format_args!("the document has {length} bytes"), MAX_LENGTH, "pass values as variables"));
     }
-    if text::document_nesting(query) > MAX_NESTING {
-        return Err(refused("TOO_COMPLEX", format!("brackets may be nested {MAX_NESTING} deep at most")));
+    let nesting = text::document_nesting(query);
+    if nesting > MAX_NESTING {
+        let what = format_args!("brackets are nested {nesting} deep");
+        return Err(exceeds(what, MAX_NESTING, "flatten the document, or pass values as variables"));
     }
     let document = parse_query(query)?;
     measure::check(&document)?;
@@ -91,6 +94,11 @@ fn read_text(query: &str) -> Result<ExecutableDocument, ServerError> {
 /// Where a value cannot be used by any field.
 pub fn check_variables(request: &Request) -> Result<(), ServerError> {
     values::check_variables(&request.variables)
+}
+
+/// An error for a document beyond a limit: it states the value, the limit and the remedy.
+pub(super) fn exceeds(what: impl std::fmt::Display, limit: impl std::fmt::Display, remedy: &str) -> ServerError {
+    refused("TOO_COMPLEX", format!("{what}, and at most {limit} are allowed: {remedy}"))
 }
 
 /// An error with a code.

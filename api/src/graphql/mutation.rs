@@ -257,7 +257,11 @@ impl Mutation {
         #[graphql(desc = "The global id of the rule.")] rule_id: ID,
     ) -> Result<JobPayload> {
         let access = access(ctx)?;
-        let asked = async { access.marketer()?.run_reminder_now(node::reminder_rule(&rule_id)?).await };
+        let asked = async {
+            let marketer = access.marketer()?;
+            let rule = node::reminder_rule(&rule_id).map_err(|refusal| refusal.about(&["ruleId"]))?;
+            marketer.run_reminder_now(rule).await
+        };
         JobPayload::of(asked.await, access)
     }
 
@@ -314,8 +318,12 @@ async fn create_campaign(access: &Access, input: CreateCampaignInput) -> service
 
 async fn cancel_campaign(access: &Access, id: &ID) -> service::Result<Campaign> {
     let marketer = access.marketer()?;
-    let cancelled = marketer.cancel_campaign(node::campaign(id)?).await?;
-    read_again(access, cancelled.id).await
+    let id = node::campaign(id)?;
+    let canceled = marketer.cancel_campaign(id).await.map_err(|error| match error {
+        ServiceError::Refused(refusal) => refusal.about(&["id"]).into(),
+        fault => fault,
+    })?;
+    read_again(access, canceled.id).await
 }
 
 /// The campaign as it is now. Not by a loader: that keeps what it read before another mutation of the same request.

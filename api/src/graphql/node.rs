@@ -186,8 +186,9 @@ impl Key {
     /// # Errors
     /// A refusal where it is no id of ours.
     pub fn parse(id: &ID) -> Result<Self, Refusal> {
-        Self::read(id)
-            .ok_or_else(|| Refusal::field(RefusalCode::Invalid, &["id"], "this is no id that was given out here"))
+        Self::read(id).ok_or_else(|| {
+            Refusal::field(RefusalCode::Invalid, &["id"], "not a valid id: pass an id as it was returned by this API")
+        })
     }
 
     fn read(id: &ID) -> Option<Self> {
@@ -230,7 +231,7 @@ impl Key {
     }
 
     fn wrong(self, wanted: &str) -> Refusal {
-        let message = format!("the id of a {wanted} is needed here, and this is the id of a {}", self.kind());
+        let message = format!("this is the id of a {}, and a {wanted} is expected here", self.kind());
         Refusal::field(RefusalCode::Invalid, &["id"], message)
     }
 }
@@ -370,7 +371,7 @@ mod tests {
         assert_eq!(link, format!("https://x.example/campaigns/{}", Key::Campaign(1).id().as_str()));
         assert_eq!(recipient(&Key::Recipient(recipient_key).id()), Ok(recipient_key));
         let error = campaign(&Key::Job(8).id()).expect_err("a job is no campaign");
-        assert_eq!(error.message, "the id of a Campaign is needed here, and this is the id of a Job");
+        assert_eq!(error.message, "this is the id of a Job, and a Campaign is expected here");
         for broken in ["", "1", "Campaign:1", "Q2FtcGFpZ24", "Q2FtcGFpZ246eA", "🙂"] {
             assert!(Key::parse(&ID(broken.to_owned())).is_err(), "{broken}");
         }

@@ -28,6 +28,7 @@ use super::recipient::{self, Recipient};
 use super::reminder::{self, ReminderPreview, ReminderRule, ReminderRuleInput};
 use super::scalars::EmailAddress;
 use super::schema::{access, reader};
+use super::set::within;
 use super::settings::Settings;
 use super::token::ApiToken;
 use super::viewer::Viewer;
@@ -117,7 +118,7 @@ impl Query {
         ctx: &Context<'_>,
         #[graphql(desc = "The address; the case of letters does not matter.")] email: EmailAddress,
     ) -> Result<Option<Address>> {
-        Ok(reader(ctx)?.address(email.0.key()).await?.map(Address))
+        Ok(reader(ctx)?.address(email.read(&["email"])?.key()).await?.map(Address))
     }
 
     /// Addresses that are not to be written to, or others, if the filter says so.
@@ -168,7 +169,7 @@ impl Query {
         #[graphql(desc = "So many; 50 where nothing is said, 500 at most.")] first: Option<i32>,
         #[graphql(desc = "Only what stands behind this cursor.")] after: Option<String>,
     ) -> Result<Connection<Complaints>> {
-        let filter = filter.unwrap_or_default().try_into()?;
+        let filter = filter.unwrap_or_default().try_into().map_err(|refusal| within(&["filter"], refusal))?;
         let page = reader(ctx)?.complaints(&filter, &page_args(first, after, None, None)).await?;
         Ok(Connection::new(Complaints(filter), page.map(Complaint)))
     }

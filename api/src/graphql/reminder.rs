@@ -8,7 +8,7 @@ use service::Access;
 use service::reminders::{self, NotEligible, Preview, Reminded, ReminderTerms, Scope};
 
 use super::campaign::Campaign;
-use super::errors::{Result, UserError};
+use super::errors::{Result, UserError, outcome};
 use super::job_result::JobResult;
 use super::loaders::ListId;
 use super::node::{self, Key};
@@ -91,12 +91,14 @@ pub struct ReminderRuleInput {
 impl ReminderRuleInput {
     /// Which rule it is about, and what it says.
     fn into_terms(self) -> service::Result<(Option<i64>, ReminderTerms)> {
+        let rule = self.id.as_ref().map(node::reminder_rule).transpose()?;
+        let campaign = self.campaign_id.as_ref().map(node::campaign).transpose();
         let days = |days: Option<Vec<Day>>| {
             days.map_or_else(|| EVERY_DAY.to_vec(), |days| days.into_iter().map(Into::into).collect())
         };
         let terms = ReminderTerms {
             name: self.name,
-            campaign: self.campaign_id.as_ref().map(node::campaign).transpose()?,
+            campaign: campaign.map_err(|refusal| refusal.about(&["campaignId"]))?,
             pattern: self.campaign_name_pattern,
             after_hours: self.after_hours,
             audience: self.audience.into(),
@@ -107,7 +109,7 @@ impl ReminderRuleInput {
             subject_prefix: self.subject_prefix,
             is_enabled: self.enabled,
         };
-        Ok((self.id.as_ref().map(node::reminder_rule).transpose()?, terms))
+        Ok((rule, terms))
     }
 }
 
@@ -243,6 +245,14 @@ pub struct ReminderPreview {
     sample: Vec<Recipient>,
     /// When the schedule makes the next reminders; null where nobody is to get one, or the rule is not enabled.
     next_run_at: Option<DateTime>,
+    /// Reasons for refusing the rule; empty where it can be saved. A refused rule finds nobody.
+    user_errors: Vec<UserError>,
+}
+
+impl ReminderPreview {
+    fn refused(user_errors: Vec<UserError>) -> Self {
+        Self { eligible: 0, not_eligible: Vec::new(), sample: Vec::new(), next_run_at: None, user_errors }
+    }
 }
 
 impl From<Preview> for ReminderPreview {
@@ -255,6 +265,7 @@ impl From<Preview> for ReminderPreview {
             not_eligible: preview.not_eligible.into_iter().map(counted).collect(),
             sample: preview.sample.into_iter().map(Recipient).collect(),
             next_run_at: at(preview.next_run_at),
+            user_errors: Vec::new(),
         }
     }
 }
@@ -272,7 +283,8 @@ impl From<Reminded> for JobResult {
 
 /// The rules, the oldest first.
 pub(super) async fn rules(ctx: &Context<'_>, campaign: Option<&ID>) -> Result<Vec<ReminderRule>> {
-    let campaign = campaign.map(node::campaign).transpose()?;
+    let campaign = campaign.map(node::campaign).transpose();
+    let campaign = campaign.map_err(|refusal| refusal.about(&["campaignId"]))?;
     Ok(reader(ctx)?.reminder_rules(campaign).await?.into_iter().map(ReminderRule).collect())
 }
 
@@ -283,8 +295,13 @@ pub(super) fn preview_cost(input: &ReminderRuleInput) -> usize {
 
 /// What a rule would do now.
 pub(super) async fn preview(ctx: &Context<'_>, input: ReminderRuleInput) -> Result<ReminderPreview> {
-    let (id, terms) = input.into_terms()?;
-    Ok(reader(ctx)?.reminder_preview(id, terms).await?.into())
+    let reader = reader(ctx)?;
+    let previewed = async {
+        let (id, terms) = input.into_terms()?;
+        reader.reminder_preview(id, terms).await
+    };
+    let (preview, user_errors) = outcome(previewed.await)?;
+    Ok(preview.map_or_else(|| ReminderPreview::refused(user_errors), Into::into))
 }
 
 /// Makes or changes a rule.

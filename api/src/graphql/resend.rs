@@ -4,7 +4,7 @@ use async_graphql::{ID, InputObject, SimpleObject};
 use domain::resend::ResendScope;
 use service::import::members::{MembersImported, Reloaded};
 use service::resends::{self, Resent};
-use service::{Access, Refusal, jobs};
+use service::{Access, jobs};
 
 use super::campaign::Campaign;
 use super::errors::invalid;
@@ -30,8 +30,7 @@ pub struct ResendInput {
 /// Has a campaign sent again.
 pub(super) async fn begin(access: &Access, input: ResendInput) -> service::Result<jobs::Job> {
     let marketer = access.marketer()?;
-    let campaign = node::campaign(&input.campaign_id)
-        .map_err(|refusal| Refusal { field: vec!["campaignId".to_owned()], ..refusal })?;
+    let campaign = node::campaign(&input.campaign_id).map_err(|refusal| refusal.about(&["campaignId"]))?;
     let (updated, not_yet) = (input.only_updated == Some(true), input.not_yet_sent == Some(true));
     let scope = match (&input.recipients, updated, not_yet) {
         (Some(_), false, false) => ResendScope::Chosen,

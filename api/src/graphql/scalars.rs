@@ -3,6 +3,7 @@
 use async_graphql::{InputValueError, InputValueResult, Scalar, ScalarType, Value};
 use chrono::{NaiveDate, NaiveTime, SecondsFormat};
 use domain::Timestamp;
+use service::Refusal;
 
 /// A moment, in requests and answers.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -49,26 +50,35 @@ impl ScalarType for Date {
     }
 }
 
-/// An address, in requests.
+/// An address, in requests: as it was written, valid or not. A mistyped one is a user's mistake, so it is refused by what it was given
+/// to, with the field's name ([`EmailAddress::read`]), and not as a mistake in the request.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct EmailAddress(pub domain::email::EmailAddress);
+pub struct EmailAddress(String);
 
-/// A valid e-mail address: the local part is kept as it is written, the domain in lower case.
+/// An e-mail address: the local part is kept as it is written, the domain in lower case. A text that is no address is refused as a user
+/// error of the field where it stands.
 #[Scalar(name = "EmailAddress")]
 impl ScalarType for EmailAddress {
     fn parse(value: Value) -> InputValueResult<Self> {
         match value {
-            Value::String(text) => Ok(Self(
-                domain::email::EmailAddress::parse(&text)
-                    .map_err(|error| InputValueError::custom(error.to_string()))?,
-            )),
+            Value::String(text) => Ok(Self(text)),
             // The value may be an address in a wrong place: it is not repeated.
             _ => Err(InputValueError::custom("an e-mail address is a text")),
         }
     }
 
     fn to_value(&self) -> Value {
-        Value::String(self.0.as_str().to_owned())
+        Value::String(self.0.clone())
+    }
+}
+
+impl EmailAddress {
+    /// The address.
+    ///
+    /// # Errors
+    /// A refusal about the field at this path, where the text is no address.
+    pub(super) fn read(&self, field: &[&str]) -> Result<domain::email::EmailAddress, Refusal> {
+        service::email::read(&self.0, field)
     }
 }
 

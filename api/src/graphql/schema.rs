@@ -5,14 +5,15 @@ use std::sync::Arc;
 use async_graphql::parser::types::OperationType;
 use async_graphql::{
     BatchRequest, BatchResponse, Context, Data, MergedObject, Request, Response, SDLExportOptions, ServerError,
-    ValidationMode, Value,
+    ValidationMode, Variables,
 };
 use futures::future::join_all;
 use futures::stream::BoxStream;
 use service::changes::Changes;
 use service::{Access, Reader, Refusal, RefusalCode};
 
-use super::batch::{Budget, BudgetOfBatch};
+use super::account::AccountMutation;
+use super::batch::{Budget, BudgetOfBatch, TooComplex};
 use super::campaign::KnownCampaigns;
 use super::correction::{CorrectionMutation, CorrectionQuery};
 use super::crm::{CrmMutation, CrmQuery};
@@ -22,18 +23,19 @@ use super::limits;
 use super::loaders::Loaders;
 use super::mutation::Mutation;
 use super::query::Query;
+use super::source::SourceQuery;
 use super::subscription::Subscription;
 use super::user::{UserMutation, UserQuery};
 
 /// What can be asked for.
 #[derive(Default, MergedObject)]
 #[graphql(name = "Query")]
-struct QueryRoot(Query, CrmQuery, CorrectionQuery, UserQuery);
+struct QueryRoot(Query, CrmQuery, CorrectionQuery, UserQuery, SourceQuery);
 
 /// What can be changed. A refusal that a user can bring about is in `userErrors`, not in `errors`.
 #[derive(Default, MergedObject)]
 #[graphql(name = "Mutation")]
-struct MutationRoot(Mutation, CrmMutation, CorrectionMutation, UserMutation);
+struct MutationRoot(Mutation, CrmMutation, CorrectionMutation, UserMutation, AccountMutation);
 
 type Inner = async_graphql::Schema<QueryRoot, MutationRoot, Subscription>;
 
@@ -50,6 +52,8 @@ pub struct Schema {
     light: Inner,
     /// The same, for operations that share a budget.
     batched: Inner,
+    /// The same, for operations that are too complex: it says how complex they are.
+    measuring: Inner,
     documents: Documents,
 }
 
@@ -62,15 +66,20 @@ pub fn build_schema(changes: &Changes) -> Schema {
     let light = prepare(ValidationMode::Fast).limit_complexity(limits::LIGHT_COMPLEXITY).finish();
     // Not in the others: with any extension, the library takes a slower way through each field.
     let batched = prepare(ValidationMode::Strict).extension(BudgetOfBatch).finish();
-    Schema { inner, known, light, batched, documents: Documents::default() }
+    let measuring = unlimited().extension(TooComplex).finish();
+    Schema { inner, known, light, batched, measuring, documents: Documents::default() }
 }
 
 fn builder() -> async_graphql::SchemaBuilder<QueryRoot, MutationRoot, Subscription> {
+    unlimited().limit_complexity(limits::MAX_COMPLEXITY)
+}
+
+/// Without a limit of the complexity.
+fn unlimited() -> async_graphql::SchemaBuilder<QueryRoot, MutationRoot, Subscription> {
     async_graphql::Schema::build(QueryRoot::default(), MutationRoot::default(), Subscription)
         // Depth is limited in `limits`, where the introspection has a limit of its own.
         .limit_depth(limits::MAX_INTROSPECTION_DEPTH)
         .limit_recursive_depth(limits::MAX_LEVELS)
-        .limit_complexity(limits::MAX_COMPLEXITY)
         .limit_directives(limits::MAX_DIRECTIVES)
 }
 
@@ -89,9 +98,20 @@ impl Schema {
             Err(error) => return errors::with_codes(Response::from_errors(vec![error])),
         };
         let schema = if validity.is_known() { &self.known } else { &self.inner };
+        let asked = Asked::of(&request);
         let response = schema.execute(request.data(Loaders::default())).await;
         if response.is_ok() {
             validity.note();
+        }
+        self.explained(asked, response).await
+    }
+
+    /// The response with a code for each error. That an operation is too complex is said with its complexity, which the library keeps.
+    async fn explained(&self, asked: Asked, response: Response) -> Response {
+        if errors::is_too_complex(&response)
+            && let Ok((request, _)) = self.documents.prepare(asked.again()).await
+        {
+            return errors::with_codes(self.measuring.execute(request).await);
         }
         errors::with_codes(response)
     }
@@ -100,13 +120,13 @@ impl Schema {
     /// before; `None` otherwise.
     pub async fn execute_light(&self, request: Request) -> Option<Response> {
         let (request, lightness) = self.documents.prepare_light(request).await.ok()?;
-        let response = errors::with_codes(self.light.execute(request.data(Loaders::default())).await);
+        let response = self.light.execute(request.data(Loaders::default())).await;
         // Refused before it was begun: there is more room where others are executed.
-        if response.errors.iter().any(is_too_complex) {
+        if errors::is_too_complex(&response) {
             lightness.disprove();
             return None;
         }
-        Some(response)
+        Some(errors::with_codes(response))
     }
 
     /// Executes several requests, or one. Several have together what one may ask for.
@@ -123,7 +143,11 @@ impl Schema {
 
     async fn execute_within(&self, request: Request) -> Response {
         match self.documents.prepare(request).await {
-            Ok((request, _)) => errors::with_codes(self.batched.execute(request.data(Loaders::default())).await),
+            Ok((request, _)) => {
+                let asked = Asked::of(&request);
+                let response = self.batched.execute(request.data(Loaders::default())).await;
+                self.explained(asked, response).await
+            }
             Err(error) => errors::with_codes(Response::from_errors(vec![error])),
         }
     }
@@ -138,9 +162,26 @@ impl Schema {
     }
 }
 
-fn is_too_complex(error: &ServerError) -> bool {
-    let code = error.extensions.as_ref().and_then(|extensions| extensions.get("code"));
-    error.path.is_empty() && code == Some(&Value::from("TOO_COMPLEX"))
+/// What was asked for, without who asked.
+struct Asked {
+    query: String,
+    variables: Variables,
+    operation: Option<String>,
+}
+
+impl Asked {
+    fn of(request: &Request) -> Self {
+        let Request { query, variables, operation_name, .. } = request;
+        Self { query: query.clone(), variables: variables.clone(), operation: operation_name.clone() }
+    }
+
+    fn again(self) -> Request {
+        let request = Request::new(self.query).variables(self.variables);
+        match self.operation {
+            Some(operation) => request.operation_name(operation),
+            None => request,
+        }
+    }
 }
 
 /// Reads a document whose operations all have to be subscriptions.

@@ -39,7 +39,7 @@ impl RecipientSetInput {
     /// A refusal about a field of the set.
     pub(super) fn into_set(self, access: &Access) -> Result<Set, Refusal> {
         let ids = self.ids.map(|ids| ids.iter().map(node::recipient).collect::<Result<Vec<_>, _>>());
-        let ids = ids.transpose().map_err(|refusal| within(&["ids"], Refusal { field: Vec::new(), ..refusal }))?;
+        let ids = ids.transpose().map_err(|refusal| refusal.about(&["ids"]))?;
         let all =
             self.all.map(RecipientsWhere::into_service).transpose().map_err(|refusal| within(&["where"], refusal))?;
         Set::new(ids, all, access.subject())
@@ -48,10 +48,9 @@ impl RecipientSetInput {
 
 impl RecipientsWhere {
     fn into_service(self) -> Result<All, Refusal> {
-        let campaign = node::campaign(&self.campaign_id)
-            .map_err(|refusal| Refusal { field: vec!["campaignId".to_owned()], ..refusal })?;
+        let campaign = node::campaign(&self.campaign_id).map_err(|refusal| refusal.about(&["campaignId"]))?;
         let filter = self.filter.unwrap_or_default().into_condition();
-        let filter = filter.map_err(|refusal| within(&["filter"], Refusal { field: Vec::new(), ..refusal }))?;
+        let filter = filter.map_err(|refusal| within(&["filter"], refusal))?;
         Ok(All { campaign, filter, search: self.search })
     }
 }
@@ -73,7 +72,10 @@ impl AddressSet {
     /// A refusal where it is none of the two, or both.
     pub(super) fn into_set(self) -> Result<Addresses, Refusal> {
         match (self.emails, self.all) {
-            (Some(emails), None) => Ok(Addresses::Emails(emails.into_iter().map(|email| email.0).collect())),
+            (Some(emails), None) => {
+                let read = |(place, email): (usize, EmailAddress)| email.read(&["emails", &place.to_string()]);
+                Ok(Addresses::Emails(emails.into_iter().enumerate().map(read).collect::<Result<_, _>>()?))
+            }
             (None, Some(all)) => Ok(Addresses::Where(address_filter(all))),
             _ => Err(invalid("input", "say which addresses are meant: either by emails, or by where")),
         }

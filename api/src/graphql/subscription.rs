@@ -32,7 +32,7 @@ impl Subscription {
         ctx: &Context<'_>,
         #[graphql(desc = "The global id of the campaign.")] campaign_id: ID,
     ) -> Result<impl Stream<Item = Result<CampaignStatistics>>> {
-        let campaign = node::campaign(&campaign_id)?;
+        let campaign = node::campaign(&campaign_id).map_err(|refusal| refusal.about(&["campaignId"]))?;
         let reader = reader(ctx)?;
         let look = move || {
             let reader = reader.clone();

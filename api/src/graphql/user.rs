@@ -3,6 +3,7 @@
 use async_graphql::{Context, ID, InputObject, Object, SimpleObject};
 use service::accounts::{self, Lockout};
 
+use super::account::Session;
 use super::errors::{Result, UserError, outcome};
 use super::node::{self, Key};
 use super::scalars::{DateTime, at};
@@ -44,6 +45,12 @@ impl User {
     async fn has_second_factor(&self) -> bool {
         self.0.has_totp
     }
+
+    /// The user's sessions that are not over, the latest first. For admins.
+    #[graphql(complexity = "10 * child_complexity + 20")]
+    async fn sessions(&self, ctx: &Context<'_>) -> Result<Vec<Session>> {
+        Ok(access(ctx)?.admin()?.sessions(self.0.id).await?.into_iter().map(Session).collect())
+    }
 }
 
 /// A user to be added.
@@ -71,7 +78,7 @@ pub struct UserPayload {
 }
 
 impl UserPayload {
-    fn of(changed: service::Result<accounts::UserChange>) -> Result<Self> {
+    pub(super) fn of(changed: service::Result<accounts::UserChange>) -> Result<Self> {
         let (change, user_errors) = outcome(changed)?;
         let Some(change) = change else {
             return Ok(Self { user: None, sessions_ended: 0, revoked_token_ids: Vec::new(), user_errors });

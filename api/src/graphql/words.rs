@@ -16,6 +16,36 @@ pub enum CampaignState {
     Canceled,
 }
 
+/// Why a request to a source was refused. The log has the same words: `webhook rejected`.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Enum)]
+#[graphql(remote = "domain::source::RejectionReason")]
+pub enum RejectionReason {
+    /// No source of this name is configured (404).
+    UnknownSource,
+    /// User and password are missing or wrong (401).
+    Credentials,
+    /// The signature, or the token in its place, is missing (401).
+    SignatureMissing,
+    /// No configured key fits the signature (401).
+    SignatureInvalid,
+    /// The signature was made too long ago, or in the future (401): see to the clocks.
+    SignatureExpired,
+    /// A configured secret cannot be used with this provider (401): see to `secrets`.
+    SecretUnusable,
+    /// The signing certificate is not the provider's own (401).
+    Certificate,
+    /// The topic is none of those in `topics` (401).
+    Topic,
+    /// The body is not in the provider's format (400). `Source.unreadable` counts these.
+    Unreadable,
+    /// The body is larger than allowed (413).
+    TooLarge,
+    /// The body did not arrive in time (408).
+    Incomplete,
+    /// The request could not be served, and the provider was asked to come again (503).
+    Unavailable,
+}
+
 /// What became of a recipient: derived from everything that is known about it, never set.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Enum)]
 #[graphql(remote = "domain::status::RecipientStatus")]

@@ -33,7 +33,10 @@ impl Executor for Subscriptions {
     fn execute_stream(&self, request: Request, data: Option<Arc<Data>>) -> BoxStream<'static, Response> {
         let Some(accepted) = self.accepted.get() else { return once(refuse(SUBSCRIPTIONS_ONLY)) };
         let Some(permit) = self.state.concurrency.subscription(&accepted.subject) else {
-            return once(refuse("too many subscriptions of this account: complete one first"));
+            let limit = self.state.options.max_subscriptions;
+            return once(refuse(&format!(
+                "too many subscriptions: {limit} of this account are open, and no more are allowed: complete one first"
+            )));
         };
         let schema = self.state.schema.clone();
         let responses = self.state.graphql.stream(move |_| schema.execute_stream(request, data.unwrap_or_default()));

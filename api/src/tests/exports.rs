@@ -144,7 +144,7 @@ async fn graphql_begins_an_export_and_gives_a_link() {
         let request = TestRequest::post().uri("/graphql").insert_header(("content-type", "application/json"));
         it.ask(request.insert_header(it.token(role).await).set_payload(body)).await.json()
     };
-    let campaign = crate::graphql::campaign_id(1);
+    let campaign = crate::graphql::ids::campaign(1);
     let begin = |set: &str, columns: &str| {
         format!(
             "mutation {{ exportRecipients(input: {{ recipients: {{ {set} }}, format: CSV {columns} }}) \

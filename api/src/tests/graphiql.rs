@@ -46,7 +46,7 @@ async fn the_saved_queries_fit_the_schema() {
     let script = it.ask(get("/graphiql/start.js")).await;
     let saved = script.text().split('`').filter(|text| text.starts_with("# "));
     let queries: Vec<&str> = saved.collect();
-    assert_eq!(queries.len(), 5);
+    assert_eq!(queries.len(), 7);
     for query in queries {
         let body = json!({ "query": query, "variables": { "campaign": "nonsense" } });
         let answer = it.ask(TestRequest::post().uri("/graphql").insert_header(admin.clone()).set_json(body)).await;

@@ -7,10 +7,11 @@ use tokio::net::TcpStream;
 use tokio_tungstenite::tungstenite::Message;
 use tokio_tungstenite::tungstenite::client::IntoClientRequest;
 use tokio_tungstenite::tungstenite::handshake::client::Request;
+use tokio_tungstenite::tungstenite::protocol::CloseFrame;
 use tokio_tungstenite::{MaybeTlsStream, WebSocketStream, connect_async};
 use tokio_util::sync::CancellationToken;
 
-use crate::testing::Installation;
+use crate::testing::{Installation, LISTED};
 
 type Socket = WebSocketStream<MaybeTlsStream<TcpStream>>;
 
@@ -98,11 +99,11 @@ async fn nobody_gets_no_further_than_the_first_message() {
     for message in [init("Bearer nf_wrong"), init("nonsense"), json!({ "type": "connection_init" })] {
         let mut socket = server.open(&[]).await;
         send(&mut socket, message).await;
-        assert!(next(&mut socket).await.is_err());
+        assert_eq!(next(&mut socket).await, Err(4401));
     }
     let mut socket = server.open(&[]).await;
     send(&mut socket, json!({ "type": "subscribe", "id": "1", "payload": { "query": "{ __typename }" } })).await;
-    assert!(next(&mut socket).await.is_err());
+    assert_eq!(next(&mut socket).await, Err(4401));
     server.stop().await;
 }
 
@@ -122,6 +123,40 @@ async fn a_session_opens_a_socket_from_our_own_pages_only() {
 }
 
 #[actix_web::test]
+async fn a_page_of_a_listed_origin_opens_a_socket_with_a_token() {
+    let server = Server::start().await;
+    let listed = ("origin", LISTED.to_owned());
+    let (_, authorization) = server.it.token(Role::Viewer).await;
+    // The cookie of the same browser counts for nothing there.
+    let cookie = ("cookie", server.it.session(Role::Viewer).await.stripped().to_string());
+    let mut socket = server.open(&[listed.clone(), cookie]).await;
+    send(&mut socket, json!({ "type": "connection_init" })).await;
+    assert_eq!(next(&mut socket).await, Err(4401));
+    let mut socket = server.open(&[listed]).await;
+    send(&mut socket, init(&authorization)).await;
+    assert_eq!(next(&mut socket).await.expect("a text")["type"], "connection_ack");
+
+    let foreign = ("origin", "https://evil.example".to_owned());
+    assert_eq!(server.refusal(server.request("graphql-transport-ws", &[foreign])).await, 403);
+    server.stop().await;
+}
+
+#[actix_web::test]
+async fn a_client_that_closes_is_answered_with_its_own_number() {
+    let server = Server::start().await;
+    for code in [1000, 1001, 4499] {
+        let mut socket = server.open(&[]).await;
+        let frame = CloseFrame { code: code.into(), reason: "enough".into() };
+        socket.close(Some(frame)).await.expect("sent");
+        assert_eq!(next(&mut socket).await, Err(code));
+    }
+    let mut socket = server.open(&[]).await;
+    socket.close(None).await.expect("sent");
+    assert_eq!(next(&mut socket).await, Err(0));
+    server.stop().await;
+}
+
+#[actix_web::test]
 async fn only_the_one_protocol_is_spoken_and_only_short_texts() {
     let server = Server::start().await;
     assert_eq!(server.refusal(server.request("graphql-ws", &[])).await, 400);
@@ -131,7 +166,7 @@ async fn only_the_one_protocol_is_spoken_and_only_short_texts() {
     assert_eq!(next(&mut socket).await, Err(1003));
     let mut socket = server.open(&[]).await;
     send(&mut socket, json!({ "type": "x".repeat(1000) })).await;
-    assert_eq!(next(&mut socket).await, Err(1002));
+    assert_eq!(next(&mut socket).await, Err(4400));
     let mut socket = server.open(&[]).await;
     socket.send(Message::text("x".repeat(100_000))).await.expect("sent");
     assert_eq!(next(&mut socket).await, Err(1009));

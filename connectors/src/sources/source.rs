@@ -51,7 +51,7 @@ impl Source {
         // SNS repeats the topic in a header. If that names another topic, no body can be acceptable.
         let other = |topic: &str| !settings.topics.iter().any(|allowed| allowed == topic);
         if !settings.topics.is_empty() && head.header(sns::TOPIC).is_some_and(other) {
-            return Err(no_such_topic());
+            return Err(Denied::Topic);
         }
         Ok(())
     }
@@ -107,7 +107,7 @@ impl Source {
     fn check_topic(&self, request: &Request<'_>) -> Result<(), Denied> {
         let topics = &self.settings.topics;
         if !topics.is_empty() && sns::topic(request).is_none_or(|topic| !topics.contains(&topic)) {
-            return Err(no_such_topic());
+            return Err(Denied::Topic);
         }
         Ok(())
     }
@@ -128,10 +128,6 @@ impl Source {
             certificate: None,
         }
     }
-}
-
-fn no_such_topic() -> Denied {
-    Rejection::Missing("the topic is none of those that may post").into()
 }
 
 /// The URLs that the provider may have been configured with: with each pair of credentials, and without.

@@ -103,7 +103,7 @@ async fn only_allowed_topics_are_confirmed() {
         r#"{{"name":"s","provider":"ses","basic_auth":["a:b"],"insecure":true,"topics":["{OURS}"]}}"#
     ));
     let theirs = confirmation("arn:aws:sns:eu-west-1:999999999999:theirs");
-    assert!(matches!(receive(&sources, "s", &basic("a:b"), &theirs).await, Err(Denied::Signature(_))));
+    assert!(matches!(receive(&sources, "s", &basic("a:b"), &theirs).await, Err(Denied::Topic)));
     assert!(fetch.0.lock().expect("unpoisoned").is_empty());
     assert_eq!(receive(&sources, "s", &basic("a:b"), &confirmation(OURS)).await, Ok(Came::Handshake));
     assert_eq!(fetch.0.lock().expect("unpoisoned").len(), 1);
@@ -222,7 +222,7 @@ async fn a_certificate_is_fetched_for_topics_that_may_post_only() {
     let (sources, fetch) = sources(&format!(r#"{{"name":"s","provider":"ses","topics":["{OURS}"]}}"#));
     let asked = || fetch.0.lock().expect("unpoisoned").len();
     let theirs = confirmation("arn:aws:sns:eu-west-1:999999999999:theirs");
-    assert!(matches!(receive(&sources, "s", &[], &theirs).await, Err(Denied::Signature(_))));
+    assert!(matches!(receive(&sources, "s", &[], &theirs).await, Err(Denied::Topic)));
     let elsewhere = String::from_utf8(confirmation(OURS)).expect("a text").replace("sns.eu-west-1", "sns.s3");
     assert!(matches!(receive(&sources, "s", &[], elsewhere.as_bytes()).await, Err(Denied::Signature(_))));
     assert_eq!(asked(), 0);

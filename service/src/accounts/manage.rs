@@ -229,5 +229,5 @@ fn is_active_admin(user: &user_account::Model) -> bool {
 }
 
 fn no_such_user() -> Refusal {
-    Refusal::new(RefusalCode::NotFound, "there is no such user")
+    Refusal::field(RefusalCode::NotFound, &["id"], "there is no such user")
 }

@@ -1,9 +1,9 @@
 //! What users do with their own account. Each step asks for the password again: a session alone, perhaps left open, is not enough to
 //! keep others out or let them in.
 
-use entity::{user_account, user_totp};
+use entity::{user_account, user_recovery_code, user_totp};
 use sea_orm::sea_query::Expr;
-use sea_orm::{ColumnTrait, DatabaseTransaction, EntityTrait, QueryFilter};
+use sea_orm::{ColumnTrait, DatabaseTransaction, EntityTrait, PaginatorTrait, QueryFilter};
 use serde_json::json;
 
 use super::password::{self, Lane};
@@ -20,9 +20,9 @@ use crate::subject::{Role, Subject};
 /// The account of the user who is asking.
 #[derive(Clone)]
 pub struct OwnAccount {
-    services: Services,
-    subject: Subject,
-    id: i64,
+    pub(super) services: Services,
+    pub(super) subject: Subject,
+    pub(super) id: i64,
 }
 
 impl Access {
@@ -89,16 +89,15 @@ impl OwnAccount {
     /// A refusal for a wrong code, and where nothing was begun.
     pub async fn confirm_totp(&self, code: &str) -> Result<(Vec<Secret>, SignedIn)> {
         self.count()?;
-        let wrong = || Refusal::field(RefusalCode::Invalid, &["code"], "the code is wrong or was used already");
         let transaction = self.services.db.begin().await?;
         let user = manage::lock(&transaction, self.id).await?;
         let row = user_totp::Entity::find_by_id(self.id).one(&transaction).await?;
         let row = row.filter(|row| row.confirmed_at.is_none()).ok_or_else(|| {
             Refusal::new(RefusalCode::Conflict, "no second factor waits to be confirmed: begin again")
         })?;
-        let check = self.services.check_code(&row, code)?.ok_or_else(wrong)?;
+        let check = self.services.check_code(&row, code)?.ok_or_else(wrong_code)?;
         if !check.use_up(&transaction, self.id).await? {
-            return Err(wrong().into());
+            return Err(wrong_code().into());
         }
         let now = self.services.now();
         user_totp::Entity::update_many()
@@ -124,19 +123,52 @@ impl OwnAccount {
         if self.services.sign_in.require_totp_for_admins && seen.role == Role::Admin.code() {
             return Err(Refusal::new(RefusalCode::Conflict, "admins need a second factor here").into());
         }
-        let wrong = || Refusal::field(RefusalCode::Invalid, &["code"], "the code is wrong or was used already");
         let row = self.services.totp_of(self.id).await?;
         let row = row.ok_or_else(|| Refusal::new(RefusalCode::Conflict, "there is no second factor"))?;
-        let check = self.services.check_code(&row, code)?.ok_or_else(wrong)?;
+        let check = self.services.check_code(&row, code)?.ok_or_else(wrong_code)?;
         let transaction = self.services.db.begin().await?;
         self.lock(&transaction, &seen).await?;
         if !check.use_up(&transaction, self.id).await? {
-            return Err(wrong().into());
+            return Err(wrong_code().into());
         }
         totp::delete_totp(&transaction, self.id).await?;
         totp::record(&transaction, self.services.now(), &self.subject, "user.totp_disabled", self.id, 0).await?;
         transaction.commit().await?;
         Ok(())
+    }
+
+    /// Replaces the recovery codes; those of before are void. Answers the new ones.
+    ///
+    /// # Errors
+    /// A refusal for a wrong password or code, and where there is no second factor.
+    pub async fn renew_recovery_codes(&self, password: &str, code: &str) -> Result<Vec<Secret>> {
+        let seen = self.prove(&["password"], password).await?;
+        let row = self.services.totp_of(self.id).await?;
+        let row = row.ok_or_else(|| Refusal::new(RefusalCode::Conflict, "there is no second factor"))?;
+        let check = self.services.check_code(&row, code)?.ok_or_else(wrong_code)?;
+        let transaction = self.services.db.begin().await?;
+        self.lock(&transaction, &seen).await?;
+        if !check.use_up(&transaction, self.id).await? {
+            return Err(wrong_code().into());
+        }
+        totp::delete_recovery_codes(&transaction, self.id).await?;
+        let codes = self.services.write_recovery_codes(&transaction, self.id).await?;
+        totp::record(&transaction, self.services.now(), &self.subject, "user.recovery_codes_renewed", self.id, 0)
+            .await?;
+        transaction.commit().await?;
+        Ok(codes)
+    }
+
+    /// How many recovery codes are left; `None` where there is no second factor.
+    ///
+    /// # Errors
+    /// Those of the database.
+    pub async fn recovery_codes_left(&self) -> Result<Option<u64>> {
+        if self.services.totp_of(self.id).await?.is_none() {
+            return Ok(None);
+        }
+        let codes = user_recovery_code::Entity::find().filter(user_recovery_code::Column::UserId.eq(self.id));
+        Ok(Some(codes.count(self.services.db.read()).await?))
     }
 
     /// The user as it is stored, if this is the password.
@@ -164,4 +196,8 @@ impl OwnAccount {
             Refusal::new(RefusalCode::Conflict, format!("too many attempts; try again in {minutes} min"))
         })
     }
+}
+
+fn wrong_code() -> Refusal {
+    Refusal::field(RefusalCode::Invalid, &["code"], "the code is wrong or was used already: enter the next one")
 }

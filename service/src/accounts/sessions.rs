@@ -111,7 +111,7 @@ impl Services {
     }
 
     /// When a session that was used at `seen` ends unless it is used again.
-    fn idle_at(&self, seen: Timestamp) -> Option<Timestamp> {
+    pub(super) fn idle_at(&self, seen: Timestamp) -> Option<Timestamp> {
         let seconds = self.sign_in.idle_seconds;
         (seconds > 0).then(|| seen.plus_seconds(seconds))
     }

@@ -192,6 +192,7 @@ impl Services {
         }
         let signed_in = self.insert_session(&transaction, user).await?;
         transaction.commit().await?;
+        self.forget_first_admin().await;
         Ok(SignInAnswer::SignedIn(signed_in))
     }
 

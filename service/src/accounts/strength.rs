@@ -26,10 +26,14 @@ const WORST: Score = Score::Three;
 pub(super) async fn require(field: &'static str, password: &str, email: &str) -> Result<()> {
     let refuse = |message: String| Err(Refusal::field(RefusalCode::Invalid, &[field], message).into());
     if password.chars().count() < MIN_PASSWORD_LENGTH {
-        return refuse(format!("a password has at least {MIN_PASSWORD_LENGTH} characters"));
+        let length = password.chars().count();
+        return refuse(format!(
+            "the password has {length} characters, and at least {MIN_PASSWORD_LENGTH} are needed: several words in a row do"
+        ));
     }
     if password.len() > MAX_PASSWORD_BYTES {
-        return refuse(format!("a password has at most {MAX_PASSWORD_BYTES} bytes"));
+        let size = (password.len(), MAX_PASSWORD_BYTES, "bytes");
+        return Err(Refusal::exceeds(&[field], "the password", size, "shorten it").into());
     }
     let (password, email) = (password.to_owned(), email.to_lowercase());
     match password::aside(Lane::Known, move || Ok(weakness(&password, &email))).await? {

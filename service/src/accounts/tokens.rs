@@ -63,15 +63,19 @@ impl Admin {
         expires_at: Option<Timestamp>,
     ) -> Result<(ApiToken, Secret)> {
         let name = name.trim();
-        if name.is_empty() || name.chars().count() > MAX_NAME_LENGTH {
-            let message = format!("a token needs a name of 1 to {MAX_NAME_LENGTH} characters");
+        let length = name.chars().count();
+        if length == 0 {
+            let message = format!("the name is empty: enter 1 to {MAX_NAME_LENGTH} characters");
             return Err(Refusal::field(RefusalCode::Invalid, &["name"], message).into());
+        }
+        if length > MAX_NAME_LENGTH {
+            let size = (length, MAX_NAME_LENGTH, "characters");
+            return Err(Refusal::exceeds(&["name"], "the name", size, "shorten it").into());
         }
         let now = self.services.now();
         if expires_at.is_some_and(|end| end <= now) {
-            return Err(
-                Refusal::field(RefusalCode::Invalid, &["expiresAt"], "the end of a token lies in the future").into()
-            );
+            let message = "the expiry has passed already: it must be in the future";
+            return Err(Refusal::field(RefusalCode::Invalid, &["expiresAt"], message).into());
         }
         let secret = Secret::for_token();
         let row = api_token::ActiveModel {

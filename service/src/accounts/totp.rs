@@ -174,9 +174,14 @@ impl Services {
 pub(super) async fn delete_totp<C: ConnectionTrait>(connection: &C, user_id: i64) -> Result<bool, DbErr> {
     let row = user_totp::Entity::find_by_id(user_id).one(connection).await?;
     user_totp::Entity::delete_by_id(user_id).exec(connection).await?;
-    let codes = user_recovery_code::Entity::delete_many().filter(user_recovery_code::Column::UserId.eq(user_id));
-    codes.exec(connection).await?;
+    delete_recovery_codes(connection, user_id).await?;
     Ok(row.is_some_and(|row| row.confirmed_at.is_some()))
+}
+
+/// Makes the recovery codes of a user void.
+pub(super) async fn delete_recovery_codes<C: ConnectionTrait>(connection: &C, user_id: i64) -> Result<(), DbErr> {
+    let codes = user_recovery_code::Entity::delete_many().filter(user_recovery_code::Column::UserId.eq(user_id));
+    codes.exec(connection).await.map(|_| ())
 }
 
 impl Admin {

@@ -19,6 +19,9 @@ use crate::subject::{Role, Subject};
 /// The domain of the first admin's address where none is configured: reserved (RFC 6761), so nobody's.
 const FIRST_ADMIN_DOMAIN: &str = "nachfass.localhost";
 
+/// The file in the data folder that says how the first admin signs in, until somebody has.
+pub const FIRST_ADMIN_FILE: &str = "first-admin.txt";
+
 /// A user, without the password.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct User {
@@ -41,7 +44,7 @@ pub struct User {
 pub struct FirstAdmin {
     /// The address to sign in with.
     pub email: String,
-    /// The password. It is shown once.
+    /// The password. It is kept in [`FIRST_ADMIN_FILE`] until somebody has signed in.
     pub password: Secret,
 }
 
@@ -108,6 +111,26 @@ impl Services {
     /// Those of the database.
     pub async fn has_users(&self) -> Result<bool> {
         Ok(query_one(self.db.read(), "SELECT 1 AS found FROM user_account LIMIT 1", []).await?.is_some())
+    }
+
+    /// Whether anybody has ever signed in, as far as sessions and the audit log reach back.
+    ///
+    /// # Errors
+    /// Those of the database.
+    pub async fn has_signed_in(&self) -> Result<bool> {
+        let sql = "SELECT 1 AS found WHERE EXISTS (SELECT 1 FROM session) \
+                   OR EXISTS (SELECT 1 FROM audit_entry WHERE action = 'session.begun')";
+        Ok(query_one(self.db.read(), sql, []).await?.is_some())
+    }
+
+    /// Removes the file that says how the first admin signs in: somebody has signed in.
+    pub(super) async fn forget_first_admin(&self) {
+        let file = self.data_dir.join(FIRST_ADMIN_FILE);
+        if let Err(error) = tokio::fs::remove_file(&file).await
+            && error.kind() != std::io::ErrorKind::NotFound
+        {
+            tracing::warn!(path = %file.display(), %error, "first admin's password file not removed; remove it");
+        }
     }
 
     /// Makes the first admin, where there is no user at all. Of processes that start together one does. Without an address it gets one that
@@ -183,5 +206,5 @@ pub(super) fn stored_role(code: i16) -> Result<Role> {
 }
 
 fn checked_address(email: &str) -> Result<EmailAddress, Refusal> {
-    EmailAddress::parse(email).map_err(|error| Refusal::field(RefusalCode::Invalid, &["email"], error.to_string()))
+    crate::email::read(email, &["email"])
 }

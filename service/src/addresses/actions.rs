@@ -12,7 +12,7 @@ use crate::apply::create;
 use crate::audit;
 use crate::batch::{Batch, Column};
 use crate::db::is_postgres;
-use crate::error::{Refusal, RefusalCode, Result};
+use crate::error::{Refusal, Result};
 use crate::jobs::{self, ClaimedJob, Job, JobKind, JobProgress, NewJob, Queue};
 use crate::settings;
 use crate::skipped::Skipped;
@@ -71,9 +71,10 @@ impl Marketer {
     /// As [`Marketer::clear_bounces`]; a refusal for a reason that is too long.
     pub async fn block_addresses(&self, set: AddressSet, note: Option<String>) -> Result<Job> {
         let note = note.map(|note| note.trim().to_owned()).filter(|note| !note.is_empty());
-        if note.as_ref().is_some_and(|note| note.chars().count() > MAX_NOTE) {
-            let message = format!("the reason may have {MAX_NOTE} characters at most");
-            return Err(Refusal::field(RefusalCode::Invalid, &["reason"], message).into());
+        let length = note.as_ref().map_or(0, |note| note.chars().count());
+        if length > MAX_NOTE {
+            let size = (length, MAX_NOTE, "characters");
+            return Err(Refusal::exceeds(&["reason"], "the reason", size, "shorten it").into());
         }
         self.act(JobKind::BlockAddresses, set, note).await
     }

@@ -5,7 +5,7 @@ use domain::email::{domain_of_key, key_of};
 use domain::health::{AddressHealth, BlockReason};
 use serde::{Deserialize, Serialize};
 
-use crate::error::{Refusal, RefusalCode};
+use crate::error::Refusal;
 use crate::recipients::filter::check_search;
 use crate::recipients::sql::{Sql, containing, escape_like};
 use crate::subject::{Role, Subject};
@@ -58,8 +58,8 @@ pub(crate) fn check(filter: &AddressFilter, subject: &Subject) -> Result<(), Ref
     }
     check_search(filter.search.as_deref(), subject)?;
     if filter.domains.len() > MAX_VALUES {
-        let message = format!("at most {MAX_VALUES} domains can be named");
-        return Err(Refusal::field(RefusalCode::Invalid, &["filter", "domain"], message));
+        let size = (filter.domains.len(), MAX_VALUES, "domains");
+        return Err(Refusal::exceeds(&["filter", "domain"], "the filter", size, "ask in several steps"));
     }
     Ok(())
 }

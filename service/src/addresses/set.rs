@@ -44,8 +44,8 @@ impl AddressSet {
                 Err(Refusal::field(RefusalCode::Invalid, &["emails"], "name at least one address"))
             }
             Self::Emails(emails) if emails.len() > MAX_NAMED => {
-                let message = format!("at most {MAX_NAMED} addresses can be named at once: use a filter instead");
-                Err(Refusal::field(RefusalCode::Invalid, &["emails"], message))
+                let size = (emails.len(), MAX_NAMED, "addresses");
+                Err(Refusal::exceeds(&["emails"], "the set", size, "name them by a filter (where)"))
             }
             Self::Emails(_) => Ok(()),
             Self::Where(filter) => filter::check(filter, subject),

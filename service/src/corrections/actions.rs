@@ -57,9 +57,10 @@ impl Marketer {
     /// was corrected so before; those of the database.
     pub async fn correct_address(&self, correction: NewCorrection) -> Result<Correction> {
         let reason = correction.reason.map(|reason| reason.trim().to_owned()).filter(|reason| !reason.is_empty());
-        if reason.as_ref().is_some_and(|reason| reason.chars().count() > MAX_REASON) {
-            let message = format!("the reason may have {MAX_REASON} characters at most");
-            return Err(Refusal::field(RefusalCode::Invalid, &["reason"], message).into());
+        let length = reason.as_ref().map_or(0, |reason| reason.chars().count());
+        if length > MAX_REASON {
+            let size = (length, MAX_REASON, "characters");
+            return Err(Refusal::exceeds(&["reason"], "the reason", size, "shorten it").into());
         }
         let (old_email, old_key) = (correction.old.trim().to_owned(), key_of(&correction.old));
         let (new, person) = (correction.new, correction.person);

@@ -191,7 +191,7 @@ pub(crate) fn text(field: &[&str], text: &str, most: usize) -> Result<String, Re
     match text.chars().count() {
         0 => Err(Refusal::field(RefusalCode::Invalid, field, "it must not be empty")),
         length if length > most => {
-            Err(Refusal::field(RefusalCode::Invalid, field, format!("it may have {most} characters at most")))
+            Err(Refusal::exceeds(field, "this text", (length, most, "characters"), "shorten it"))
         }
         _ => Ok(text.to_owned()),
     }

@@ -117,10 +117,12 @@ impl Marketer {
             refuse("selectionIds", "say whom to import".to_owned())?;
         }
         if selections.len() + projects.len() > MAX_LISTS {
-            refuse("selectionIds", format!("name {MAX_LISTS} selections and projects at most"))?;
+            let size = (selections.len() + projects.len(), MAX_LISTS, "selections and projects");
+            return Err(Refusal::exceeds(&["selectionIds"], "the import", size, "import them in several steps").into());
         }
         if persons.len() > MAX_PERSONS {
-            refuse("personIds", format!("name {MAX_PERSONS} persons at most, or put them on a selection"))?;
+            let size = (persons.len(), MAX_PERSONS, "persons");
+            return Err(Refusal::exceeds(&["personIds"], "the import", size, "put them on a selection").into());
         }
         let subscription = campaigns::optional("subscription", subscription.as_deref())?;
         let now = self.services.now();

@@ -65,22 +65,26 @@ impl RecipientFilter {
     /// # Errors
     /// The refusal.
     pub fn check(&self, subject: &Subject) -> Result<(), Refusal> {
-        let mut budget = MAX_SIZE;
-        self.measure(MAX_DEPTH, &mut budget)?;
+        let mut size = 0;
+        self.measure(MAX_DEPTH, &mut size)?;
+        if size > MAX_SIZE {
+            let size = (size, MAX_SIZE, "conditions and values");
+            return Err(Refusal::exceeds(&["filter"], "the filter", size, "leave some out, or ask in several steps"));
+        }
         if self.is_personal() {
             subject.require(Role::Marketer)?;
         }
         Ok(())
     }
 
-    fn measure(&self, depth: usize, budget: &mut usize) -> Result<(), Refusal> {
-        let refuse = |message: String| Refusal::field(RefusalCode::Invalid, &["filter"], message);
-        let inner =
-            depth.checked_sub(1).ok_or_else(|| refuse(format!("conditions may be nested {MAX_DEPTH} deep at most")))?;
-        *budget = budget
-            .checked_sub(1 + self.values())
-            .ok_or_else(|| refuse(format!("a filter may have {MAX_SIZE} conditions and values at most")))?;
-        self.parts().iter().try_for_each(|part| part.measure(inner, budget))
+    fn measure(&self, depth: usize, size: &mut usize) -> Result<(), Refusal> {
+        let inner = depth.checked_sub(1).ok_or_else(|| {
+            let message =
+                format!("conditions are nested more than {MAX_DEPTH} deep: join conditions of one kind in one list");
+            Refusal::field(RefusalCode::Invalid, &["filter"], message)
+        })?;
+        *size = size.saturating_add(1 + self.values());
+        self.parts().iter().try_for_each(|part| part.measure(inner, size))
     }
 
     /// The conditions that it is made of.
@@ -297,9 +301,10 @@ fn lower_search(sql: &mut Sql, search: &str) {
 pub fn check_search(search: Option<&str>, subject: &Subject) -> Result<Option<String>, Refusal> {
     let Some(text) = search.map(str::trim).filter(|text| !text.is_empty()) else { return Ok(None) };
     subject.require(Role::Marketer)?;
-    if text.chars().count() > MAX_SEARCH {
-        let message = format!("a search text may have {MAX_SEARCH} characters at most");
-        return Err(Refusal::field(RefusalCode::Invalid, &["search"], message));
+    let length = text.chars().count();
+    if length > MAX_SEARCH {
+        let size = (length, MAX_SEARCH, "characters");
+        return Err(Refusal::exceeds(&["search"], "the search text", size, "search for a part of it"));
     }
     Ok(Some(text.to_owned()))
 }

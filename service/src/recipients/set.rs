@@ -62,7 +62,8 @@ impl RecipientSet {
         match (ids, all) {
             (Some(ids), None) if ids.is_empty() => refuse(&["ids"], "name at least one recipient".to_owned()),
             (Some(ids), None) if ids.len() > MAX_IDS => {
-                refuse(&["ids"], format!("name {MAX_IDS} recipients at most, or say where they are"))
+                let size = (ids.len(), MAX_IDS, "recipients");
+                Err(Refusal::exceeds(&["ids"], "the set", size, "name the recipients by a filter (where)"))
             }
             (Some(mut ids), None) => {
                 ids.sort_unstable();

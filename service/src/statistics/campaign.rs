@@ -10,7 +10,7 @@ use serde::Serialize;
 use super::figures::{CampaignStatistics, decode as decode_statistics};
 use crate::access::Reader;
 use crate::db::{Db, query_all};
-use crate::error::{Refusal, RefusalCode, Result};
+use crate::error::{Refusal, Result};
 use crate::recipients::filter::MAX_SEARCH;
 use crate::recipients::paging::{Count, List, Order, Page, PageArgs, Sort};
 use crate::recipients::row::{coded, time};
@@ -190,9 +190,10 @@ impl Reader {
                 .push(")");
         }
         if let Some(search) = query.filter.search.as_deref().map(str::trim).filter(|search| !search.is_empty()) {
-            if search.chars().count() > MAX_SEARCH {
-                let message = format!("a search text may have {MAX_SEARCH} characters at most");
-                return Err(Refusal::field(RefusalCode::Invalid, &["filter", "search"], message).into());
+            let length = search.chars().count();
+            if length > MAX_SEARCH {
+                let (field, size) = (["filter", "search"], (length, MAX_SEARCH, "characters"));
+                return Err(Refusal::exceeds(&field, "the search text", size, "search for a part of it").into());
             }
             let pattern = containing(&search.to_lowercase());
             condition

@@ -1,7 +1,10 @@
 //! The arguments of `nachfass token` and `nachfass user`.
 
+use api::graphql::ids;
 use clap::{Args, Subcommand};
 use service::Role;
+
+use super::values;
 
 /// What to do with tokens.
 #[derive(Debug, Subcommand)]
@@ -15,7 +18,7 @@ pub enum TokenCommand {
         #[arg(long)]
         name: String,
         /// What it may do
-        #[arg(long, value_parser = role)]
+        #[arg(long, value_parser = values::role())]
         role: Role,
         /// How long it is valid: 12h, 90d, 1y; for ever unless said
         #[arg(long, value_name = "DURATION", value_parser = humantime::parse_duration)]
@@ -37,8 +40,8 @@ pub enum TokenCommand {
     #[command(after_help = "Example:
   nachfass token revoke 3 4")]
     Revoke {
-        /// Their numbers, as `token list` shows them
-        #[arg(required = true)]
+        /// Their numbers, as `token list` shows them, or their ids in the API
+        #[arg(required = true, value_name = "ID", value_parser = ids::read_token)]
         ids: Vec<i64>,
         /// Print JSON, one object a line
         #[arg(long)]
@@ -66,7 +69,7 @@ pub enum UserCommand {
         /// The address to sign in with
         email: String,
         /// What the user may do
-        #[arg(long, value_parser = role)]
+        #[arg(long, value_parser = values::role())]
         role: Role,
         /// Print JSON
         #[arg(long)]
@@ -105,11 +108,11 @@ Tokens that the user made and that may do more than the new role are revoked.")]
     Role {
         /// The user's address
         email: String,
-        /// What the user may do from now on: viewer, marketer or admin
-        #[arg(value_name = "ROLE", value_parser = role, required_unless_present = "role_option")]
+        /// What the user may do from now on
+        #[arg(value_name = "ROLE", value_parser = values::role(), required_unless_present = "role_option")]
         role: Option<Role>,
         /// The same as ROLE, as in `user add`
-        #[arg(long = "role", id = "role_option", value_name = "ROLE", value_parser = role, conflicts_with = "role")]
+        #[arg(long = "role", id = "role_option", value_name = "ROLE", value_parser = values::role(), conflicts_with = "role")]
         role_option: Option<Role>,
         /// How to lock the user out
         #[command(flatten)]
@@ -178,10 +181,4 @@ pub struct TotpOptions {
     /// Print JSON
     #[arg(long)]
     pub json: bool,
-}
-
-fn role(name: &str) -> Result<Role, String> {
-    let roles = [Role::Viewer, Role::Marketer, Role::Admin];
-    let found = roles.into_iter().find(|role| role.name().eq_ignore_ascii_case(name));
-    found.ok_or_else(|| format!("possible values: {}", roles.map(Role::name).join(", ")))
 }

@@ -10,7 +10,8 @@ use async_graphql::ServerError;
 use async_graphql::parser::types::{ExecutableDocument, Field, Selection, SelectionSet};
 
 use super::{
-    MAX_ALIASES, MAX_DEPTH, MAX_FRAGMENTS, MAX_INTROSPECTION_DEPTH, MAX_LEVELS, MAX_OPERATIONS, MAX_SELECTIONS, refused,
+    MAX_ALIASES, MAX_DEPTH, MAX_FRAGMENTS, MAX_INTROSPECTION_DEPTH, MAX_LEVELS, MAX_OPERATIONS, MAX_SELECTIONS,
+    exceeds, refused,
 };
 
 /// Introspection fields that list what a type consists of. Nested in each other they multiply.
@@ -23,22 +24,17 @@ const INTROSPECTION_LISTS: &[&str] = &["fields", "inputFields", "interfaces", "p
 pub fn check(document: &ExecutableDocument) -> Result<(), ServerError> {
     let operations = document.operations.iter().count();
     if operations > MAX_OPERATIONS {
-        return Err(too_complex(format!(
-            "a document may have {MAX_OPERATIONS} operations at most, and this one has {operations}"
-        )));
+        let what = format_args!("the document has {operations} operations");
+        return Err(exceeds(what, MAX_OPERATIONS, "split it"));
     }
     let fragments = document.fragments.len();
     if fragments > MAX_FRAGMENTS {
-        return Err(too_complex(format!(
-            "a document may have {MAX_FRAGMENTS} fragments at most, and this one has {fragments}"
-        )));
+        return Err(exceeds(format_args!("the document has {fragments} fragments"), MAX_FRAGMENTS, "split it"));
     }
     let count = selections(document)?;
     if count > MAX_SELECTIONS {
-        let message = format!(
-            "a document may have {MAX_SELECTIONS} fields with its fragments expanded at most, and this one has {count}"
-        );
-        return Err(too_complex(message));
+        let what = format_args!("the document has {count} fields once its fragments are expanded");
+        return Err(exceeds(what, MAX_SELECTIONS, "ask for fewer fields, or in several requests"));
     }
     let mut usage = Usage::default();
     for set in roots(document) {
@@ -65,9 +61,8 @@ fn too_complex(message: String) -> ServerError {
 }
 
 fn too_deep() -> ServerError {
-    too_complex(format!(
-        "fields may be nested {MAX_DEPTH} deep at most, those of the introspection {MAX_INTROSPECTION_DEPTH}"
-    ))
+    let what = format_args!("selection sets are nested more than {MAX_LEVELS} deep, fragments among them");
+    exceeds(what, format_args!("{MAX_LEVELS} levels"), "nest fewer fragments in each other")
 }
 
 /// Counts selections with fragments expanded.
@@ -150,10 +145,8 @@ impl Usage {
     fn check(&self) -> Result<(), ServerError> {
         let Self { aliases } = self;
         if *aliases > MAX_ALIASES {
-            let message = format!(
-                "a document may have {MAX_ALIASES} aliases and repeated fields at most, and this one has {aliases}"
-            );
-            return Err(too_complex(message));
+            let what = format_args!("the document has {aliases} aliases and repeated fields");
+            return Err(exceeds(what, MAX_ALIASES, "ask in several requests"));
         }
         Ok(())
     }
@@ -191,8 +184,14 @@ impl Place {
         let name = field.name.node.as_str();
         let is_introspection = self.is_introspection || name == "__schema" || name == "__type";
         let depth = self.depth + 1;
-        if depth > if is_introspection { MAX_INTROSPECTION_DEPTH } else { MAX_DEPTH } {
-            return Err(too_deep());
+        let limit = if is_introspection { MAX_INTROSPECTION_DEPTH } else { MAX_DEPTH };
+        if depth > limit {
+            let what = format_args!("the field `{name}` is nested {depth} deep");
+            return Err(exceeds(
+                what,
+                format_args!("{limit} levels"),
+                "ask for it by a query of its own, such as node(id:)",
+            ));
         }
         let is_list = is_introspection && INTROSPECTION_LISTS.contains(&name);
         let lists = self.lists + usize::from(is_list);

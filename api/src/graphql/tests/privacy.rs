@@ -67,6 +67,9 @@ fn documents(types: &[Value]) -> Vec<String> {
     ] {
         documents.push(format!("{{ {field}(first: 2){} }}", select(types, connection, &mut Vec::new())));
     }
+    for (field, kind) in [("sources", "Source"), ("unknownSourceRequests", "RefusedCount")] {
+        documents.push(format!("{{ {field}{} }}", select(types, kind, &mut Vec::new())));
+    }
     // Campaigns are walked through above, and twenty of them would be too complex.
     let without_campaigns = || vec!["Campaign".to_owned()];
     let rules = select(types, "ReminderRule", &mut without_campaigns());
@@ -309,6 +312,8 @@ async fn what_a_viewer_may_not_ask_is_forbidden() {
         "{ auditLog { nodes { id } } }",
         "{ deliveries { nodes { id } } }",
         "{ apiTokens { id } }",
+        "{ sources { name } }",
+        "{ unknownSourceRequests { count } }",
         "mutation { createCampaign(input: { key: \"x\", name: \"X\" }) { userErrors { code } } }",
         "mutation($campaign: ID!) { cancelCampaign(id: $campaign) { userErrors { code } } }",
         "mutation($campaign: ID!) { importRecipients(input: { campaignId: $campaign, uploadId: \"x\" }) { userErrors { code } } }",

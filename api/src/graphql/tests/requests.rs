@@ -176,7 +176,7 @@ async fn the_id_of_something_else_is_refused() {
     let fixture = Fixture::with(1).await;
     let job = crate::graphql::node::Key::Job(1).id().0;
     let response = fixture.ask(Role::Admin, &format!("{{ campaign(id: \"{job}\") {{ id }} }}"), json!({})).await;
-    assert_eq!(response.errors[0].message, "the id of a Campaign is needed here, and this is the id of a Job");
+    assert_eq!(response.errors[0].message, "this is the id of a Job, and a Campaign is expected here");
     assert_eq!(fixture.error(Role::Admin, "{ campaign(id: \"1\") { id } }").await, "INVALID");
     let query = format!("{{ node(id: \"{}\") {{ id __typename ... on Campaign {{ key }} }} }}", campaign());
     assert_eq!(

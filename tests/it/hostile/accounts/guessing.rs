@@ -1,5 +1,6 @@
 //! Guessing passwords, keeping somebody out by guessing, and filling memory, log and audit log with it.
 
+use std::os::unix::fs::PermissionsExt;
 use std::time::{Duration, Instant};
 
 use futures::future::join_all;
@@ -140,33 +141,45 @@ async fn refusals_are_written_down_without_an_address(site: Site) {
     }
 }
 
-/// The log, once the first admin is shown in it.
-async fn welcome(running: &mut Running<'_>) -> String {
-    eventually("the first admin is shown", async || {
+/// The log, once it says where the first admin's password stands, and what stands there.
+async fn welcome(site: &Site, running: &mut Running<'_>) -> (String, String) {
+    let log = eventually("the first admin is made", async || {
         let log = running.processes().next().expect("one").1.log();
         log.contains("Others are added by").then_some(log)
     })
-    .await
+    .await;
+    let file = site.folder().join("data/first-admin.txt");
+    let mode = std::fs::metadata(&file).expect("a file").permissions().mode() & 0o777;
+    assert_eq!(mode, 0o600);
+    assert!(log.contains("first-admin.txt"), "{log}");
+    (log, std::fs::read_to_string(file).expect("a text"))
 }
 
 async fn the_first_admin_cannot_be_guessed(site: Site) {
-    let shown = |log: &str, what: &str| {
+    let shown = |text: &str, what: &str| {
         let line =
-            log.lines().find_map(|line| line.trim().strip_prefix(what)).unwrap_or_else(|| panic!("{what}: {log}"));
+            text.lines().find_map(|line| line.trim().strip_prefix(what)).unwrap_or_else(|| panic!("{what}: {text}"));
         line.trim().to_owned()
     };
     let mut running = site.start().await;
-    let log = welcome(&mut running).await;
-    let (email, password) = (shown(&log, "address "), shown(&log, "password "));
+    let (log, text) = welcome(&site, &mut running).await;
+    let (email, password) = (shown(&text, "address "), shown(&text, "password "));
     assert!(email.starts_with("admin-") && email.ends_with("@nachfass.localhost"), "{email}");
+    // The log of a service is no place for it, at this start and at the next one.
+    assert!(!log.contains(&password), "{log}");
+    drop(running);
+    let mut running = site.start().await;
+    let (log, again) = welcome(&site, &mut running).await;
+    assert!(again == text && !log.contains(&password), "{log}");
     assert_eq!(sign_in(&site.stranger(), &email, &password, "192.0.2.1", None).await.status(), 200);
+    assert!(!site.folder().join("data/first-admin.txt").exists(), "somebody has signed in");
     drop(running);
 
     let chosen = Site::new(crate::harness::Mode::Sqlite).expect("SQLite is always there");
     let chosen = chosen.with_more(&format!("first_admin = \"{ERIKA}\"\n"));
     let mut running = chosen.start().await;
-    let log = welcome(&mut running).await;
-    assert_eq!(shown(&log, "address "), ERIKA);
+    let (_, text) = welcome(&chosen, &mut running).await;
+    assert_eq!(shown(&text, "address "), ERIKA);
     drop(running);
 
     let wrong = chosen.with_more("first_admin = \"nobody\"\n");

@@ -164,14 +164,14 @@ async fn users_and_tokens_are_managed(site: Site) {
     assert_eq!(wrong.status.code(), Some(2));
 
     let change: Value = serde_json::from_str(&user(&site, &["disable", ERIKA, "--json"], "")).expect("JSON");
-    assert_eq!((&change["disabled"], &change["role"]), (&json!(true), &json!("marketer")));
+    assert_eq!((&change["disabled"], &change["role"]), (&json!(true), &json!("MARKETER")));
     user(&site, &["role", ERIKA, "--role", "admin"], "");
     let listed = user(&site, &["list", "--json"], "");
     let users: Vec<Value> = listed.lines().map(|line| serde_json::from_str(line).expect("JSON")).collect();
     assert_eq!(users.len(), 2);
     assert_eq!(
         (&users[1]["email"], &users[1]["role"], &users[1]["disabled"]),
-        (&json!(ERIKA), &json!("admin"), &json!(true))
+        (&json!(ERIKA), &json!("ADMIN"), &json!(true))
     );
     assert!(users.iter().all(|user| user["account"].as_str().is_some_and(|name| name.starts_with("account:"))));
     assert!(user(&site, &["list"], "").lines().nth(1).is_some_and(|line| line.contains("disabled")));
