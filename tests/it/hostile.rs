@@ -29,7 +29,8 @@ pub(crate) fn patience() -> Duration {
 /// Other clients, who ask for `/healthz` and a simple query again and again while the program is attacked.
 pub(crate) struct Others {
     stop: oneshot::Sender<()>,
-    watcher: JoinHandle<Duration>,
+    /// The longest waits for `/healthz`, and for any answer.
+    watcher: JoinHandle<(Duration, Duration)>,
 }
 
 impl Others {
@@ -38,17 +39,17 @@ impl Others {
         let (stop, mut stopped) = oneshot::channel::<()>();
         let api = api.clone();
         let watcher = tokio::spawn(async move {
-            let mut longest = Duration::ZERO;
+            let (mut health, mut longest) = (Duration::ZERO, Duration::ZERO);
             loop {
                 let began = Instant::now();
                 assert_eq!(api.bare(Method::GET, "/healthz").send().await.expect("an answer").status(), StatusCode::OK);
-                longest = longest.max(began.elapsed());
+                health = health.max(began.elapsed());
                 let began = Instant::now();
                 let answer = api.ask("{ viewer { name } }", json!({})).await;
                 assert!(answer["viewer"]["name"].is_string(), "{answer}");
-                longest = longest.max(began.elapsed());
+                longest = longest.max(began.elapsed()).max(health);
                 tokio::select! {
-                    _ = &mut stopped => return longest,
+                    _ = &mut stopped => return (health, longest),
                     () = tokio::time::sleep(Duration::from_millis(20)) => {}
                 }
             }
@@ -58,8 +59,14 @@ impl Others {
 
     /// The attack is over: fails where one of them was not served in time, or a process has died or taken much memory.
     pub(crate) async fn assert_served(self, running: &mut Running<'_>) {
+        self.assert_alive_within(patience(), running).await;
+    }
+
+    /// The same, with less patience for `/healthz`.
+    pub(crate) async fn assert_alive_within(self, most: Duration, running: &mut Running<'_>) {
         self.stop.send(()).expect("they still ask");
-        let longest = self.watcher.await.expect("they were served");
+        let (health, longest) = self.watcher.await.expect("they were served");
+        assert!(health < most.min(patience()), "others waited {health:?} for /healthz");
         assert!(longest < patience(), "others waited {longest:?}");
         let mut peaks = String::new();
         for (name, process) in running.processes() {
